@@ -1,0 +1,24 @@
+"""The interfaces between the engine and what plugins bring."""
+
+from automl_core.interfaces.dataset import Dataset
+from automl_core.interfaces.estimator import Estimator
+from automl_core.interfaces.evaluator import ArtefactRequest, Context, Evaluation, Evaluator
+from automl_core.interfaces.executor import Executor
+from automl_core.interfaces.searcher import Problem, Searcher
+from automl_core.interfaces.space import Description, SearchSpace
+from automl_core.interfaces.stage import Stage
+
+__all__ = [
+    "ArtefactRequest",
+    "Context",
+    "Dataset",
+    "Description",
+    "Estimator",
+    "Evaluation",
+    "Evaluator",
+    "Executor",
+    "Problem",
+    "SearchSpace",
+    "Searcher",
+    "Stage",
+]

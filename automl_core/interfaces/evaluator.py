@@ -1,0 +1,161 @@
+"""Evaluators: they build and advance what is trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from automl_core.interfaces.dataset import Dataset
+from automl_core.interfaces.space import Description, SearchSpace
+from automl_core.types import Direction, Job, Json, Observation, Split
+
+
+@dataclass(frozen=True)
+class ArtefactRequest:
+    """Something to be trained in a support trial: a teacher, a control, a retraining.
+
+    Equal requests within a study are trained once; the engine addresses an artefact by everything here together
+    with the study's seed and the evaluator's, the data set's and the trainer's options.
+
+    Args:
+        label: What it is, for ``show``: "teacher resnet32", "target alone". Not part of the address.
+        description: What to train.
+        budget: How far.
+        split: ``search`` or ``final``.
+        repeat: Number of the repetition; other repeats have other seeds.
+    """
+
+    label: str
+    description: Description
+    budget: int
+    split: Split = "search"
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how an evaluation runs.
+
+    Args:
+        seed: Seed of this evaluation; every random number follows from it (and unit, node and so on).
+        max_budget: Budget over which schedules run, whatever this job's own budget is.
+        split: ``search`` or ``final``.
+        dataset: The data set, or None for an evaluator that takes none.
+        artefacts: Directories written by ``Evaluation.export``, one per request of ``Evaluator.requires``, in order.
+        device: ``"cpu"`` or ``"cuda:0"``; already resolved.
+        threads: Threads that this worker may use.
+    """
+
+    seed: int
+    max_budget: int
+    split: Split = "search"
+    dataset: Dataset | None = None
+    artefacts: tuple[Path, ...] = ()
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Evaluation(ABC):
+    """One trial's training, advanced job by job."""
+
+    stateless: ClassVar[bool] = False
+    """True when ``advance`` can begin at any budget without ``load``; no checkpoints are written then."""
+
+    @abstractmethod
+    def advance(self, job: Job) -> Iterator[Observation]:
+        """Trains from the budget reached to ``job.to_budget``.
+
+        Yields one observation per unit; an evaluation at budget 0 first yields unit 0, the untrained network. The
+        engine may stop iterating after any unit, save, and go on later in another process.
+
+        Raises:
+            Exception: Anything raised makes the trial ``failed``. Metrics that are not finite make it ``diverged``.
+        """
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Writes everything that ``load`` needs into an existing empty directory."""
+
+    @abstractmethod
+    def load(self, directory: Path) -> None:
+        """Goes on from what ``save`` wrote. What is read from disk is never unpickled."""
+
+    def export(self, directory: Path) -> None:
+        """Writes what is worth keeping of a finished training into an existing empty directory."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing to export")
+
+    def report(self) -> Json:
+        """Plain JSON for the searcher and the journal at the end of each job."""
+        return None
+
+
+class Evaluator(ABC):
+    """Starts evaluations. Constructor keywords are its options.
+
+    A class attribute ``settings`` names a dataclass whose fields are the options of the part ``trainer``; its
+    instance is then passed as the keyword ``trainer``.
+    """
+
+    unit: ClassVar[str] = "epochs"
+    metrics: ClassVar[Mapping[str, Direction]] = {}
+    """Metrics that can be an objective, the default one first."""
+
+    dataset_kinds: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of data set it takes; empty when it takes none."""
+
+    settings: ClassVar[type[Any] | None] = None
+
+    def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
+        """Refuses what cannot work, before anything starts.
+
+        Raises:
+            RequestError: With the reason and what would work.
+        """
+
+    def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
+        """Gives defaults by preset name, sized from the data set.
+
+        Each preset is a nested mapping in the form of a study file: ``{"max_budget": 8, "trials": 20, "space":
+        {"nodes": 3}, "trainer": {"batch": 64}, "dataset": {"limit": 1000}}``. Presets named ``quick`` and ``paper``
+        are what ``--preset`` offers.
+        """
+        return {"quick": {}, "paper": {}}
+
+    def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
+        """Names the artefacts that must exist before ``start``; the engine trains missing ones in support trials."""
+        return ()
+
+    def baselines(self, description: Description, budget: int) -> Sequence[ArtefactRequest]:
+        """Names trainings to put beside the best configuration of a search, such as the target network alone."""
+        return ()
+
+    def controls(self, description: Description) -> Mapping[str, Description]:
+        """Names descriptions that a retraining is compared with, by label ("all gates through")."""
+        return {}
+
+    @abstractmethod
+    def start(self, description: Description, context: Context) -> Evaluation:
+        """Builds what is trained, at budget 0; nothing is trained yet."""
+
+    def parse(self, data: Json) -> Description:
+        """Builds a description from what ``to_json`` gave.
+
+        Raises:
+            RequestError: When this evaluator does not take such a description.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no descriptions")
+
+    def seconds_per_unit(self, description: Description, context: Context) -> float | None:
+        """Measures roughly what a unit costs, within a few seconds, for ``run --dry-run``; None when unknown."""
+        return None
+
+    def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
+        """Draws a description as text for a terminal, at most 80 columns wide; None when there is nothing to draw."""
+        return None
+
+    def picture(self, description: Description, metrics: Mapping[str, float]) -> str | None:
+        """Draws a description as an SVG document; None when there is nothing to draw."""
+        return None

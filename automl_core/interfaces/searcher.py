@@ -1,0 +1,104 @@
+"""Searchers: they emit jobs and are told outcomes, and do no I/O."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+from automl_core.errors import ReplayError
+from automl_core.interfaces.space import SearchSpace
+from automl_core.types import Job, Objective, Outcome
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a searcher is to solve.
+
+    Args:
+        space: The search space.
+        objectives: What ranks, the first one first.
+        min_budget: Smallest budget at which trials are compared, in the evaluator's unit.
+        max_budget: Budget of a complete trial.
+        trials: How many candidate trials may be started; None leaves it to the searcher.
+        seed: The study's seed.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    min_budget: int
+    max_budget: int
+    trials: int | None
+    seed: int
+
+    def losses(self, outcome: Outcome) -> tuple[float, ...]:
+        """Gives the outcome's values turned so that smaller is better; infinity where there is none."""
+        if not outcome.values:
+            return (float("inf"),) * len(self.objectives)
+        return tuple(
+            objective.loss(value) for objective, value in zip(self.objectives, outcome.values, strict=True)
+        )
+
+
+class Searcher(ABC):
+    """Decides which trial advances next. Constructor keywords are its options.
+
+    A searcher is deterministic: from the problem's seed and the order of its ``ask`` and ``tell`` calls follow all
+    its decisions. It draws random numbers through :mod:`automl_core.sampling` or :mod:`automl_core.randomness`,
+    never from a global generator.
+    """
+
+    problem: Problem
+
+    multi_fidelity: bool = True
+    """Whether it asks for budgets below the maximum."""
+
+    def start(self, problem: Problem) -> None:
+        """Begins; called once, before anything else. Raises RequestError for a problem it cannot solve."""
+        self.problem = problem
+
+    def extend(self, trials: int) -> None:
+        """Allows more trials in all; called between ``ask`` and ``tell``, also after ``finished``."""
+        self.problem = replace(self.problem, trials=trials)
+
+    @abstractmethod
+    def ask(self, next_trial: int) -> Job | None:
+        """Gives the next job.
+
+        Args:
+            next_trial: The number that a job for a new trial must carry. (Numbers run over both roles, so only the
+                engine knows it.)
+
+        Returns:
+            A job, or None when a running job has to end first or when nothing is left. A call that gives None must
+            change nothing: it may be repeated any number of times and is not journalled.
+        """
+
+    @abstractmethod
+    def tell(self, job: Job, outcome: Outcome) -> None:
+        """Takes in what came of a job, whatever its status; interrupted jobs are not told."""
+
+    @abstractmethod
+    def finished(self) -> bool:
+        """Whether no further job will ever be asked for, apart from those still out."""
+
+    def may_continue(self, trial: int) -> bool:
+        """Whether a job for this trial may still come, so that its checkpoint must be kept."""
+        return True
+
+    def rungs(self) -> tuple[int, ...]:
+        """The budgets at which trials are compared, rising; the last is the maximum budget."""
+        return (self.problem.max_budget,)
+
+    def replay(self, job: Job) -> None:
+        """Repeats a recorded decision.
+
+        Raises:
+            ReplayError: When asking again gives another job.
+        """
+        again = self.ask(job.trial)
+        if again != job:
+            raise ReplayError(
+                "replaying a journal must repeat its decisions, but "
+                f"{type(self).__name__} asked for {again} where {job} is recorded; the code, an option or a "
+                "dependency has changed since: finish the study with the version that began it"
+            )

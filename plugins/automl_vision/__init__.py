@@ -1,0 +1,1 @@
+"""Image data, models, augmentation and the collaborative trainer."""

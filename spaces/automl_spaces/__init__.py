@@ -1,0 +1,1 @@
+"""Search spaces as data: ConfigSpace plus a decoder; no torch."""
