@@ -1,0 +1,255 @@
+"""Uniform draws from a search space, and its enumeration: what searchers take new configurations from."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from automl_core.errors import RequestError, StudyFailed
+from automl_core.randomness import derive_seed
+from automl_core.types import Configuration, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
+    from numpy.typing import NDArray
+
+    from automl_core.interfaces.space import SearchSpace
+
+    Vectors = NDArray[np.float64]
+    """(hyperparameters, configurations) in ConfigSpace's vector form; NaN where a hyperparameter is inactive."""
+
+BLOCK = 256
+"""Draws that share one seed, so that any draw is found again by drawing one block."""
+
+TRIES = 100
+"""Failed draws in a row after which a finite space is enumerated."""
+
+TRIES_INFINITE = 10_000
+"""Failed draws in a row after which an infinite space is given up."""
+
+
+def raw_size(config_space: ConfigurationSpace) -> int | None:
+    """Counts the combinations of all values, inactive hyperparameters' too; None when there are infinitely many."""
+    sizes = [hyperparameter.size for hyperparameter in config_space.values()]
+    if any(math.isinf(size) for size in sizes):
+        return None
+    return math.prod(int(size) for size in sizes)
+
+
+class RandomSampler:
+    """Draws configurations that are allowed and new, uniformly, from (seed, block of 256 draws).
+
+    Args:
+        space: The search space; its ConfigurationSpace is left untouched.
+        seed: The study's seed.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.known: set[Hashable] = set()
+        """Canonical keys of everything drawn or added so far."""
+        self._space = space
+        self._seed = seed
+        # A shallow copy shares the hyperparameters and has a random state of its own.
+        self._config_space = copy.copy(space.config_space)
+        self._decoder = _Decoder(self._config_space)
+        self._finite = raw_size(self._config_space) is not None
+        self._stream = self._draws()
+        self._rest: Iterator[Configuration] | None = None
+        self._exhausted = False
+
+    def add(self, configuration: Configuration) -> None:
+        """Makes a configuration known that was not drawn here, so that it is not drawn any more."""
+        self.known.add(self._space.canonical(configuration))
+
+    def draw(self) -> Configuration | None:
+        """Gives an allowed configuration with a new canonical key, or None when the space has none left.
+
+        Raises:
+            StudyFailed: When an infinite space gives nothing new any more.
+        """
+        if self._exhausted:
+            return None
+        for _ in range(TRIES if self._finite else TRIES_INFINITE):
+            configuration = next(self._stream)
+            if self._space.violation(configuration) is None and self._is_new(configuration):
+                return configuration
+        if self._finite:
+            return self._first_unknown()
+        raise StudyFailed(
+            f"search space {self._space.name!r} must give a new, allowed configuration now and then, but "
+            f"{TRIES_INFINITE} draws in a row were forbidden or known ({len(self.known)} are known); widen the space "
+            "or its constraints, or ask for fewer trials"
+        )
+
+    def _draws(self) -> Iterator[dict[str, Value]]:
+        import numpy as np
+
+        block = 0
+        while True:
+            self._config_space.seed(derive_seed(self._seed, "block", block) % 2**32)
+            vectors = np.array([one.get_array() for one in self._config_space.sample_configuration(BLOCK)])
+            yield from self._decoder(vectors.T)
+            block += 1
+
+    def _is_new(self, configuration: Configuration) -> bool:
+        key = self._space.canonical(configuration)
+        if key in self.known:
+            return False
+        self.known.add(key)
+        return True
+
+    def _first_unknown(self) -> Configuration | None:
+        # The iterator is kept: what it has passed is known, and what is known stays known.
+        if self._rest is None:
+            self._rest = self._space.enumerate(self._seed)
+        for configuration in self._rest:
+            if self._is_new(configuration):
+                return configuration
+        self._exhausted = True
+        return None
+
+
+def enumerate_canonical(space: SearchSpace, seed: int) -> Iterator[Configuration]:
+    """Yields every allowed configuration, one for each canonical key, lazily, in an order that follows from ``seed``.
+
+    The raw combinations are numbered in mixed radix and visited as ``i -> (step * i + offset) mod n`` with ``step``
+    prime to ``n``, a permutation that needs no memory, whatever the size.
+
+    Raises:
+        RequestError: When the space is not finite.
+    """
+    size = raw_size(space.config_space)
+    if size is None:
+        endless = [name for name, one in space.config_space.items() if math.isinf(one.size)]
+        raise RequestError(
+            f"only a finite search space can be enumerated, but {', '.join(map(repr, endless))} of {space.name!r} "
+            f"{'has' if len(endless) == 1 else 'have'} infinitely many values; restrict the space to some of them, or "
+            "use a searcher that draws"
+        )
+    return _enumerate(space, size, seed)
+
+
+def _enumerate(space: SearchSpace, size: int, seed: int) -> Iterator[Configuration]:
+    seen: set[Hashable] = set()
+    decoder = _Decoder(space.config_space)
+    for vectors in _raw_blocks(space.config_space, size, seed):
+        for configuration in decoder(_allowed(space.config_space, vectors)):
+            if space.violation(configuration) is None:
+                key = space.canonical(configuration)
+                if key not in seen:
+                    seen.add(key)
+                    yield configuration
+
+
+def _raw_blocks(config_space: ConfigurationSpace, size: int, seed: int) -> Iterator[Vectors]:
+    """Yields all combinations in seeded order, without regard to conditions, 256 at a time."""
+    import numpy as np
+
+    step, index = _affine(size, seed)
+    hyperparameters = list(config_space.values())
+    radices = [int(one.size) for one in hyperparameters]
+    for start in range(0, size, BLOCK):
+        digits: list[list[int]] = []
+        for _ in range(min(BLOCK, size - start)):
+            row, rest = [], index
+            for radix in radices:
+                rest, digit = divmod(rest, radix)
+                row.append(digit)
+            digits.append(row)
+            index = (index + step) % size
+        columns = zip(hyperparameters, np.array(digits, dtype=np.int64).reshape(-1, len(radices)).T, strict=True)
+        rows = [_to_vector(hyperparameter, column) for hyperparameter, column in columns]
+        yield np.array(rows, dtype=np.float64).reshape(len(radices), len(digits))
+
+
+def _affine(size: int, seed: int) -> tuple[int, int]:
+    """Gives a step prime to ``size``, and the first index."""
+    generator = random.Random(derive_seed(seed, "enumerate"))
+    while True:
+        step = generator.randrange(1, size + 1)
+        if math.gcd(step, size) == 1:
+            return step, generator.randrange(size)
+
+
+def _to_vector(hyperparameter: Hyperparameter[Any, Any], digits: NDArray[np.int64]) -> NDArray[np.float64]:
+    from ConfigSpace.hyperparameters import Constant, IntegerHyperparameter
+
+    if isinstance(hyperparameter, IntegerHyperparameter):
+        return hyperparameter.to_vector(digits + hyperparameter.lower)
+    if isinstance(hyperparameter, Constant):
+        return hyperparameter.to_vector(hyperparameter.value) + 0.0 * digits
+    return digits.astype(float)
+
+
+def _allowed(config_space: ConfigurationSpace, vectors: Vectors) -> Vectors:
+    """Puts NaN where a hyperparameter is inactive and drops forbidden configurations."""
+    import numpy as np
+
+    for position, name in enumerate(config_space):  # ConfigSpace keeps parents before their children
+        for condition in config_space.parent_conditions_of[name]:
+            vectors[position, ~condition.satisfied_by_vector_array(vectors)] = np.nan
+    for clause in config_space.forbidden_clauses:
+        vectors = vectors[:, ~clause.is_forbidden_vector_array(vectors)]
+    return vectors
+
+
+class _Decoder:
+    """Turns vectors into dictionaries of plain Python values, column by column; inactive hyperparameters are absent."""
+
+    def __init__(self, config_space: ConfigurationSpace) -> None:
+        self._names = list(config_space)
+        self._columns = [_column_decoder(hyperparameter) for hyperparameter in config_space.values()]
+
+    def __call__(self, vectors: Vectors) -> Iterator[dict[str, Value]]:
+        import numpy as np
+
+        inactive = np.isnan(vectors)
+        filled = np.where(inactive, 0.0, vectors)  # 0 is a legal vector value of every kind; it is left out below
+        columns = [decode(row) for decode, row in zip(self._columns, filled, strict=True)]
+        rows = zip(*columns, strict=True) if columns else (() for _ in range(vectors.shape[1]))
+        for values, gaps, gappy in zip(rows, inactive.T.tolist(), inactive.any(axis=0).tolist(), strict=True):
+            configuration = dict(zip(self._names, values, strict=True))
+            if gappy:
+                for name, gap in zip(self._names, gaps, strict=True):
+                    if gap:
+                        del configuration[name]
+            yield configuration
+
+
+def _column_decoder(hyperparameter: Hyperparameter[Any, Any]) -> Callable[[NDArray[np.float64]], list[Value]]:
+    """Gives the function from a row of vector values, all active, to plain values.
+
+    Choices are looked up by position: ConfigSpace's own decoding goes through an array, which turns ``[1, 0.5]``
+    into floats and strings into ``numpy.str_``.
+    """
+    from ConfigSpace.hyperparameters import CategoricalHyperparameter, Constant, OrdinalHyperparameter
+
+    if isinstance(hyperparameter, Constant):
+        constant = _plain(hyperparameter.name, hyperparameter.value)
+        return lambda row: [constant] * len(row)
+    values: Sequence[Any] | None = None
+    if isinstance(hyperparameter, CategoricalHyperparameter):
+        values = hyperparameter.choices
+    elif isinstance(hyperparameter, OrdinalHyperparameter):
+        values = hyperparameter.sequence
+    if values is None:
+        return lambda row: hyperparameter.to_value(row).tolist()
+    choices = [_plain(hyperparameter.name, value) for value in values]
+    return lambda row: [choices[position] for position in row.astype(int).tolist()]
+
+
+def _plain(name: str, value: Any) -> Value:
+    import numpy as np
+
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or type(plain) in (bool, int, float, str):
+        return plain  # type: ignore[no-any-return]
+    raise RequestError(
+        f"a hyperparameter's values must be bool, int, float, str or None, but {name!r} has {value!r} "
+        f"({type(value).__name__}); name the value by a string and look it up in decode()"
+    )
