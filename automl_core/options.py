@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ def describe(factory: Factory, given: frozenset[str] = frozenset()) -> list[Opti
     Args:
         factory: A class or function.
         given: Keyword arguments that are not options because the engine passes them.
+
+    Raises:
+        RequestError: When an annotation names something that exists for type checkers alone.
     """
     hints = _hints(factory)
     meanings = _meanings(factory)
@@ -90,22 +94,28 @@ def _convert(option: Option, value: Any, subject: str) -> Any:
     try:
         return TypeAdapter(_strict(option.type), config=config).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+        where = "".join(f"[{part}]" for part in error.errors()[0]["loc"] if isinstance(part, int))
+        quote = "; in YAML and in --set, quotes inside the value make it a str" if option.type is str else ""
         raise RequestError(
             f"option {option.name!r} of {subject} must be {option.type_name}, but got {value!r}"
-            f"{f' (at {where})' if where else ''}; see 'automl describe {subject}'"
+            f"{f' (at {where})' if where else ''}{quote}; see 'automl describe {subject}'"
         ) from None
 
 
 def _strict(hint: Any) -> Any:
-    """Makes leaf types strict, so that 1.5 is no int and true is no number; lists still become tuples."""
-    from pydantic import BeforeValidator, StrictBool, StrictInt, StrictStr
+    """Makes leaf types strict, so that 1.5 is no int and true is no number; lists still become tuples.
 
-    leaves = {bool: StrictBool, int: StrictInt, str: StrictStr, float: Annotated[float, BeforeValidator(_no_bool)]}
+    A float alone may be given as text, because YAML reads 1e-3 as a string.
+    """
+    from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr
+
+    number = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_no_nan)]
+    leaves = {bool: StrictBool, int: StrictInt, str: StrictStr, float: number}
     if hint in leaves:
         return leaves[hint]
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal and not any(isinstance(one, bool) for one in arguments):
+        return Annotated[hint, BeforeValidator(_no_bool)]
     if origin is tuple:
         return tuple[tuple(one if one is ... else _strict(one) for one in arguments)]  # type: ignore[misc]
     if origin in (Union, types.UnionType):
@@ -119,6 +129,13 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _no_nan(value: float) -> float:
+    """Refuses NaN, which no part's own "must be at least" would catch."""
+    if math.isnan(value):
+        raise ValueError("NaN is no number")
+    return value
+
+
 def _type_name(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -126,14 +143,22 @@ def _type_name(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " | ".join("none" if one is type(None) else _type_name(one) for one in arguments)
     if origin is tuple:
-        return f"list of {_type_name(arguments[0])}" if arguments else "list"
+        if len(arguments) == 2 and arguments[1] is ...:
+            return f"list of {_type_name(arguments[0])}"
+        return f"list [{', '.join(_type_name(one) for one in arguments)}]"
     return getattr(hint, "__name__", str(hint))
 
 
 @cache
 def _hints(factory: Factory) -> dict[str, Any]:
     target = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
-    return get_type_hints(target)
+    try:
+        return get_type_hints(target)
+    except NameError as error:
+        raise RequestError(
+            f"the annotations of {factory.__qualname__!r} must be known at run time, because they are its options' "
+            f"types, but {error}; import that name outside of 'if TYPE_CHECKING'"
+        ) from error
 
 
 @cache

@@ -11,7 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from automl_core.errors import RequestError
@@ -44,17 +44,14 @@ class Plugin:
 
 
 def entry_points_by_distribution() -> list[tuple[str, EntryPoint]]:
-    """Gives (distribution and version, entry point) of the group, each distribution once."""
-    seen: set[tuple[str, str]] = set()
-    found: list[tuple[str, EntryPoint]] = []
-    for distribution in distributions():
-        # An editable install can be seen twice, through its metadata folder and through its source tree.
-        name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
-        for entry_point in distribution.entry_points:
-            if entry_point.group == GROUP and (name, entry_point.name) not in seen:
-                seen.add((name, entry_point.name))
-                found.append((f"{name} {distribution.version}", entry_point))
-    return found
+    """Gives (distribution and version, entry point) of the group.
+
+    A distribution that is installed twice counts once, as importing does: the first on ``sys.path``.
+    """
+    return [
+        (f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else "?", entry_point)
+        for entry_point in entry_points(group=GROUP)
+    ]
 
 
 def load_plugins(found: Iterable[tuple[str, EntryPoint]], disabled: Collection[str] = ()) -> list[Plugin]:
@@ -82,10 +79,15 @@ def load_plugins(found: Iterable[tuple[str, EntryPoint]], disabled: Collection[s
     return plugins
 
 
+def broken(name: str, distribution: str, error: BaseException) -> Plugin:
+    """Warns about a plugin that failed, in one line, and gives the entry that lists it as broken."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    log.warning("plugin %r of %s is broken and was left out: %s", name, distribution, reason)
+    return Plugin(name, distribution, error=reason)
+
+
 def _load(name: str, distribution: str, entry_point: EntryPoint) -> Plugin:
     try:
         return Plugin(name, distribution, module=entry_point.load())
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not end the command
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        log.warning("plugin %r of %s is broken and was left out: %s", name, distribution, reason)
-        return Plugin(name, distribution, error=reason)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a stranger's module raises must not end the command
+        return broken(name, distribution, error)

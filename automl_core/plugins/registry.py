@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import pluggy
 
 from automl_core import hookspecs
 from automl_core.errors import RequestError, unknown
-from automl_core.plugins.loading import Plugin, entry_points_by_distribution, load_plugins
+from automl_core.plugins.loading import Plugin, broken, entry_points_by_distribution, load_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,7 @@ KINDS: Mapping[str, str] = {
 """Kind of part, as users call it, to the hook that registers it."""
 
 DISABLE_VARIABLE = "AUTOML_DISABLE_PLUGINS"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,7 @@ class Registry:
         disabled: Names of plugins to leave out, beside those in ``AUTOML_DISABLE_PLUGINS``.
     """
 
-    def __init__(
-        self, found: Iterable[tuple[str, EntryPoint]] | None = None, disabled: Collection[str] = ()
-    ) -> None:
+    def __init__(self, found: Iterable[tuple[str, EntryPoint]] | None = None, disabled: Collection[str] = ()) -> None:
         from_environment = {name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",") if name.strip()}
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
@@ -85,35 +86,70 @@ class Registry:
         for plugin in load_plugins(
             entry_points_by_distribution() if found is None else found, from_environment | set(disabled)
         ):
-            self.plugins.append(plugin)
-            if plugin.module is not None:
-                self.add(plugin.name, plugin.module)
+            self.plugins.append(self._take(plugin))
+        known = {plugin.name for plugin in self.plugins}
+        for name in sorted(set(disabled) - known):
+            raise unknown("plugin", name, known, "'automl plugins' lists all")
+        if from_environment - known:
+            log.warning("%s names unknown plugins: %s", DISABLE_VARIABLE, ", ".join(sorted(from_environment - known)))
+
+    def _take(self, plugin: Plugin) -> Plugin:
+        """Lets a loaded plugin register its parts; one that fails at it is as broken as one that fails to load."""
+        if plugin.module is None:
+            return plugin
+        try:
+            entries = self._collect(plugin.name, plugin.module)
+        except Exception as error:  # noqa: BLE001 - a stranger's hooks must not end the command
+            return broken(plugin.name, plugin.distribution, error)
+        self._claim(entries)
+        return plugin
 
     def add(self, plugin: str, implementation: object) -> None:
         """Registers a plugin: a module, or any object with ``hookimpl`` methods.
 
         Raises:
-            RequestError: When it claims a part's name that another plugin has, naming both.
+            RequestError: When it claims a part's name that another plugin has, naming both; or when it implements a
+                hook that does not exist.
+            ValueError: When it is registered already, or names a part by something that is no import path.
+            pluggy.PluginValidationError: When a hook takes arguments that it is not given.
         """
-        self.manager.register(implementation, plugin)
-        for kind, hook_name in KINDS.items():
-            hook = getattr(self.manager.hook, hook_name)
-            for implemented in hook.get_hookimpls():
-                if implemented.plugin is implementation:
-                    implemented.function(register=self._registrar(kind, plugin))
+        self._claim(self._collect(plugin, implementation))
 
-    def _registrar(self, kind: str, plugin: str) -> hookspecs.Register:
-        def register(name: str, path: str, *, summary: str) -> None:
-            known = self._entries.get((kind, name))
+    def _collect(self, plugin: str, implementation: object) -> list[Entry]:
+        """Calls an implementation's registering hooks; leaves nothing behind when one fails."""
+        if self.manager.get_name(implementation) is not None or self.manager.has_plugin(plugin):
+            raise ValueError(f"a plugin must be registered once, but {plugin!r} ({implementation}) is known already")
+        entries: list[Entry] = []
+        try:
+            self.manager.register(implementation, plugin)
+            self._refuse_unknown_hooks(implementation)
+            for kind, hook_name in KINDS.items():
+                for implemented in getattr(self.manager.hook, hook_name).get_hookimpls():
+                    if implemented.plugin is implementation:
+                        implemented.function(register=_registrar(kind, plugin, entries))
+        except Exception:
+            self.manager.unregister(name=plugin)  # older pluggy leaves a plugin with a wrong hook half registered
+            raise
+        return entries
+
+    def _refuse_unknown_hooks(self, implementation: object) -> None:
+        """Refuses a misspelled hook, which would never be called, unless it is marked ``optionalhook``."""
+        callers = self.manager.get_hookcallers(implementation) or []
+        known = [name for name in vars(hookspecs) if name.startswith("automl_")]
+        for caller in callers:
+            if not caller.has_spec() and not all(one.optionalhook for one in caller.get_hookimpls()):
+                raise unknown("hook", caller.name, known)
+
+    def _claim(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            known = self._entries.get((entry.kind, entry.name))
             if known is not None:
                 raise RequestError(
-                    f"a {kind}'s name must be registered once, but {name!r} is registered by plugin "
-                    f"{known.plugin!r} ({known.path}) and by plugin {plugin!r} ({path}); "
-                    f"switch one off with --disable-plugin {plugin}"
+                    f"a {entry.kind}'s name must be registered once, but {entry.name!r} is registered by plugin "
+                    f"{known.plugin!r} ({known.path}) and by plugin {entry.plugin!r} ({entry.path}); "
+                    f"switch one off with --disable-plugin {entry.plugin}"
                 )
-            self._entries[kind, name] = Entry(kind, name, path, summary, plugin)
-
-        return register
+            self._entries[entry.kind, entry.name] = entry
 
     def entries(self, kind: str) -> list[Entry]:
         """Lists the parts of one kind by name."""
@@ -156,6 +192,15 @@ class Registry:
         if getattr(part, "name", None) == "":
             part.name = name
         return part
+
+
+def _registrar(kind: str, plugin: str, entries: list[Entry]) -> hookspecs.Register:
+    def register(name: str, path: str, *, summary: str) -> None:
+        if not re.fullmatch(r"[\w.]+:[\w.]+", path):
+            raise ValueError(f"{kind} {name!r} must be named by 'package.module:attribute', but got {path!r}")
+        entries.append(Entry(kind, name, path, summary, plugin))
+
+    return register
 
 
 _registry: Registry | None = None
