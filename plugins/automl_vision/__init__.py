@@ -1,1 +1,88 @@
-"""Image data, models, augmentation and the collaborative trainer."""
+"""Image data, models, augmentation and the collaborative trainer.
+
+This module is loaded as a plugin at start-up, so it imports nothing heavy; names are loaded at first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from automl_core.hookspecs import Register, hookimpl
+
+if TYPE_CHECKING:
+    from automl_vision.augmentation import Augmentation
+    from automl_vision.data import ImageDataset, ImageSplit, RawImages
+    from automl_vision.evaluator import GraphEvaluator
+    from automl_vision.exporting import ExportedModel, load_exported
+    from automl_vision.losses import EdgeInput, EdgeLoss, NodeOutput
+    from automl_vision.models import ClassifierModule, build_model, count_parameters
+    from automl_vision.trainer import CollaborativeTrainer, TrainerSettings
+
+_HOMES = {
+    "automl_vision.augmentation": ("Augmentation",),
+    "automl_vision.data": ("ImageDataset", "ImageSplit", "RawImages"),
+    "automl_vision.evaluator": ("GraphEvaluator",),
+    "automl_vision.exporting": ("ExportedModel", "load_exported"),
+    "automl_vision.losses": ("EdgeInput", "EdgeLoss", "NodeOutput"),
+    "automl_vision.models": ("ClassifierModule", "build_model", "count_parameters"),
+    "automl_vision.trainer": ("CollaborativeTrainer", "TrainerSettings"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Augmentation",
+    "ClassifierModule",
+    "CollaborativeTrainer",
+    "EdgeInput",
+    "EdgeLoss",
+    "ExportedModel",
+    "GraphEvaluator",
+    "ImageDataset",
+    "ImageSplit",
+    "NodeOutput",
+    "RawImages",
+    "TrainerSettings",
+    "build_model",
+    "count_parameters",
+    "load_exported",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'automl_vision' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+@hookimpl
+def automl_datasets(register: Register) -> None:
+    data = "automl_vision.data"
+    register("digits", f"{data}.digits:Digits", summary="1,797 grey 8x8 digits, installed with scikit-learn")
+
+
+@hookimpl
+def automl_models(register: Register) -> None:
+    for depth in (8, 14, 20, 32, 44, 56, 110):
+        register(
+            f"resnet{depth}",
+            f"automl_vision.models.resnet:resnet{depth}",
+            summary=f"residual network for small images, {depth} layers",
+        )
+    for depth, factor in ((10, 1), (16, 1), (16, 2), (28, 2), (28, 10)):
+        register(
+            f"wrn-{depth}-{factor}",
+            f"automl_vision.models.wide_resnet:wrn_{depth}_{factor}",
+            summary=f"wide residual network, {depth} layers, {factor} times as wide",
+        )
+
+
+@hookimpl
+def automl_losses(register: Register) -> None:
+    register("cross-entropy", "automl_vision.losses:CrossEntropy", summary="cross-entropy with the label")
+    register("kl", "automl_vision.losses:KLDivergence", summary="KL divergence from the source's softened output")
+
+
+@hookimpl
+def automl_evaluators(register: Register) -> None:
+    register("supervised", "automl_vision.evaluator:GraphEvaluator", summary="trains networks, each as a graph")
