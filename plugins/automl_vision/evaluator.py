@@ -1,0 +1,118 @@
+"""The evaluator that trains knowledge-transfer graphs, and with them everything else, on images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from automl_core.errors import RequestError
+from automl_core.interfaces import ArtefactRequest, Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
+from automl_core.plugins import get_registry
+from automl_core.types import Direction, Json, Split
+from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
+from automl_vision.trainer.settings import TrainerSettings
+
+if TYPE_CHECKING:
+    from automl_vision.data import ImageDataset
+
+
+class GraphEvaluator(Evaluator):
+    """Trains knowledge-transfer graphs with the collaborative trainer; a network on labels alone is the smallest one.
+
+    Args:
+        trainer: How everything is trained; the defaults when None.
+    """
+
+    unit: ClassVar[str] = "epochs"
+    metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min"}
+    dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
+    settings: ClassVar[type[Any] | None] = TrainerSettings
+
+    def __init__(self, trainer: TrainerSettings | None = None) -> None:
+        self.trainer = trainer or TrainerSettings()
+
+    def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
+        """Refuses spaces that give no graphs, parts that are not registered, and data that do not do."""
+        example = space.decode(dict(space.config_space.get_default_configuration()))
+        check_parts(self._graph(example))
+        if dataset is not None:
+            dataset.load()
+            self._check_sizes(cast("ImageDataset", dataset))
+
+    def _check_sizes(self, dataset: ImageDataset) -> None:
+        from automl_vision.augmentation import Augmentation
+
+        Augmentation(self.trainer.pad).check(dataset.image_size)
+        self.trainer.batches(len(dataset.split("train")))
+
+    def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
+        """``paper`` is Minami et al.'s 200 epochs with the trainer's defaults; ``quick`` is a few epochs."""
+        quick: dict[str, Json] = {"schedule": "cosine"}
+        if dataset is not None:
+            dataset.load()
+            images = cast("ImageDataset", dataset)
+            quick["pad"] = min(images.image_size) // 8
+            quick["batch"] = min(64, len(images.split("train")))
+        return {"quick": {"max_budget": 8, "trainer": quick}, "paper": {"max_budget": 200}}
+
+    def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
+        """Names one teacher for each frozen node: the same model, trained with labels only on the same data."""
+        graph = self._graph(description).canonical()
+        return [
+            ArtefactRequest(
+                label=f"teacher {graph.node(number).model}",
+                description=KnowledgeTransferGraph((graph.node(number),), (Edge(LABEL, TARGET),)),
+                budget=max_budget,
+                split=split,
+            )
+            for number in sorted(graph.frozen)
+        ]
+
+    def start(self, description: Description, context: Context) -> Evaluation:
+        """Builds the trainer of a graph."""
+        from automl_vision.trainer.loop import CollaborativeTrainer
+
+        return CollaborativeTrainer(self._graph(description), self.trainer, context)
+
+    def parse(self, data: Json) -> Description:
+        """Builds a graph from its JSON."""
+        return KnowledgeTransferGraph.from_json(data)
+
+    def seconds_per_unit(self, description: Description, context: Context) -> float | None:
+        """Times a few real batches of an epoch; untrained networks stand in for frozen ones."""
+        from automl_vision.trainer.loop import CollaborativeTrainer
+        from automl_vision.trainer.timing import seconds_per_epoch
+
+        graph = self._graph(description)
+        requests = self.requires(graph, context.max_budget, context.split)
+        with TemporaryDirectory() as scratch:
+            directories = tuple(Path(scratch) / str(number) for number in range(len(requests)))
+            for request, directory in zip(requests, directories, strict=True):
+                directory.mkdir()
+                self.start(request.description, replace(context, artefacts=())).export(directory)
+            return seconds_per_epoch(CollaborativeTrainer(graph, self.trainer, replace(context, artefacts=directories)))
+
+    def _graph(self, description: Description) -> KnowledgeTransferGraph:
+        if not isinstance(description, KnowledgeTransferGraph):
+            raise RequestError(
+                f"{type(self).__name__} must be given knowledge-transfer graphs, but got a "
+                f"{type(description).__name__}; choose the space's own evaluator, or another space"
+            )
+        return description
+
+
+def check_parts(graph: KnowledgeTransferGraph) -> None:
+    """Refuses a graph with models, gates or losses that are not registered.
+
+    Raises:
+        RequestError: Naming the nearest ones that are.
+    """
+    registry = get_registry()
+    for node in graph.nodes:
+        registry.entry("model", node.model)
+    for edge in graph.edges:
+        registry.entry("gate", edge.gate)
+        registry.entry("loss", edge.loss_name)

@@ -1,0 +1,115 @@
+"""Batches: images on the device, in an order and with an augmentation that follow from (seed, epoch) alone.
+
+Shape legend: N images of a split, B of a batch, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from automl_core.randomness import derive_seed
+from automl_core.types import Split
+from automl_vision.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    from automl_vision.data import ImageDataset
+    from automl_vision.trainer.settings import TrainerSettings
+
+
+class Normalisation:
+    """Turns uint8 images into what networks see: (pixel / 255 - mean) / std per channel.
+
+    Args:
+        mean: Mean per channel of pixels in [0, 1].
+        std: Standard deviation per channel.
+        device: Where the images are.
+        memory_format: How the result lies in memory.
+    """
+
+    def __init__(
+        self,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        deviation = torch.tensor(std, dtype=torch.float64).view(1, -1, 1, 1)
+        shift = -torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1) / deviation
+        self._scale = (1.0 / (255.0 * deviation)).to(device, torch.float32)
+        self._shift = shift.to(device, torch.float32)
+        self._memory_format = memory_format
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Gives float32 images, shape (B, C, H, W)."""
+        floats = images.to(torch.float32, memory_format=self._memory_format)
+        return floats.mul_(self._scale).add_(self._shift)
+
+
+class ImageBatches:
+    """The images that a training learns from and is measured on, on the device.
+
+    Args:
+        dataset: Where they come from; it is loaded here.
+        split: ``search`` learns from the training split and measures on validation; ``final`` learns from training
+            and validation together and measures on test.
+        settings: Batch sizes and augmentation.
+        device: Where the batches are made.
+        seed: Seed of order and augmentation.
+
+    Raises:
+        RequestError: When the data are missing or too few for one batch, or the padding does not fit the images.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, split: Split, settings: TrainerSettings, device: torch.device, seed: int
+    ) -> None:
+        dataset.load()
+        measured = dataset.split("validation" if split == "search" else "test")
+        parts = [dataset.split("train")] + ([dataset.split("validation")] if split == "final" else [])
+        self._images = _joined([part.images for part in parts]).to(device, non_blocking=True)
+        self._labels = _joined([part.labels for part in parts]).to(device, non_blocking=True)
+        self._measured_images = measured.images.to(device, non_blocking=True)
+        self._measured_labels = measured.labels.to(device, non_blocking=True)
+        self._size = settings.batch
+        self._evaluation_size = settings.evaluation_batch
+        self._seed = seed
+        self._device = device
+        self.count = settings.batches(len(self._images))
+        """Batches in an epoch."""
+        self.measured_count = -(-len(measured) // settings.evaluation_batch)
+        """Batches to measure on."""
+        self._augment = Augmentation(
+            pad=settings.pad, flip=dataset.flippable if settings.flip is None else settings.flip
+        )
+        memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self._normalise = Normalisation(dataset.mean, dataset.std, device, memory_format)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the training batches of an epoch: images (B, C, H, W), float32, and labels (B,), int64.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+        """
+        generator = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "batches", epoch))
+        order = torch.randperm(len(self._images), generator=generator, device=self._device)
+        for indices in torch.split(order, self._size)[: self.count]:
+            images = self._augment(self._images[indices], generator)
+            yield self._normalise(images), self._labels[indices]
+
+    def measured(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the batches to measure on, in a fixed order and without augmentation."""
+        pairs = zip(
+            torch.split(self._measured_images, self._evaluation_size),
+            torch.split(self._measured_labels, self._evaluation_size),
+            strict=True,
+        )
+        for images, labels in pairs:
+            yield self._normalise(images), labels
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

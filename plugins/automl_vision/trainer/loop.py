@@ -1,0 +1,214 @@
+"""The collaborative trainer: epochs, schedules, measuring, checkpoints and observations for every kind of graph."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from automl_core.errors import RequestError
+from automl_core.interfaces import Context, Evaluation
+from automl_core.types import Job, Observation
+from automl_spaces.graph import TARGET, KnowledgeTransferGraph
+from automl_vision.exporting import ModelCard, save_network
+from automl_vision.models import ClassifierModule
+from automl_vision.trainer.batches import ImageBatches
+from automl_vision.trainer.nodes import build_learners, build_networks, isolated_randomness
+from automl_vision.trainer.settings import TrainerSettings
+from automl_vision.trainer.update import CollaborativeUpdate, Forward
+
+if TYPE_CHECKING:
+    from automl_vision.data import ImageDataset
+
+CHECKPOINT = "checkpoint.pt"
+
+CHECK_EVERY = 32
+"""Batches between two looks at whether the losses are still finite; each look waits for the device."""
+
+
+class CollaborativeTrainer(Evaluation):
+    """Trains a knowledge-transfer graph; supervised training and every distillation are special cases of it.
+
+    It trains the graph's canonical form: numbers of nodes in seeds, metrics and artefacts are those of
+    ``graph.canonical()``. Equal canonical forms therefore give bit-equal results on the same number of threads.
+
+    Metrics: ``accuracy`` and ``loss`` (cross-entropy) of the target on validation (on test when the split is
+    ``final``), ``accuracy_1`` to ``accuracy_N`` of every node, and ``train_loss``, the mean of the target's loss L_1
+    over the epoch (NaN as soon as any node's loss is not finite; the rest of that epoch is then left out).
+
+    Args:
+        graph: What to train.
+        settings: How.
+        context: Where, on what data, from which seed; its ``artefacts`` are the networks of the frozen nodes of the
+            canonical graph by rising number. Schedules and the linear gate run over its ``max_budget``.
+
+    Raises:
+        RequestError: For a graph whose target nothing trains, unknown or misfit parts, or data that do not do.
+    """
+
+    def __init__(self, graph: KnowledgeTransferGraph, settings: TrainerSettings, context: Context) -> None:
+        self.graph = graph.canonical()
+        if TARGET in self.graph.frozen:
+            raise RequestError(
+                "the target (node 1) must have an incoming edge with an open gate, but every one is cut off; "
+                "open one, for example the edge from the label"
+            )
+        self.settings = settings
+        self.context = context
+        self.epoch = 0
+        """Epochs trained so far."""
+        self.device = torch.device(context.device)
+        self._dataset = image_dataset(context)
+        self.batches = ImageBatches(self._dataset, context.split, settings, self.device, context.seed)
+        self.networks = build_networks(
+            self.graph, self._dataset, settings, context.artefacts, self.device, context.seed
+        )
+        self._learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
+        self.forward = Forward(self.device, settings.precision)
+        self.update = CollaborativeUpdate(self.networks, self._learners, self.forward)
+        self._measured_frozen: dict[int, tuple[float, float]] = {}
+
+    @property
+    def target(self) -> ClassifierModule:
+        """The network of node 1."""
+        return self.networks[TARGET]
+
+    @property
+    def iterations(self) -> int:
+        """k_end: the updates of the whole planned training, even when it is stopped before."""
+        return self.context.max_budget * self.batches.count
+
+    def progress(self, epoch: int, batch: int) -> float:
+        """Gives k / k_end, in (0, 1], of a batch; both counted from 0, k from 1."""
+        return (epoch * self.batches.count + batch + 1) / self.iterations
+
+    def advance(self, job: Job) -> Iterator[Observation]:
+        """Trains up to the job's budget, in epochs; see the interface."""
+        if job.to_budget > self.context.max_budget:
+            raise RequestError(
+                f"a training must not go beyond its maximum budget, {self.context.max_budget} epochs, since its "
+                f"schedules end there, but a job asks for {job.to_budget}"
+            )
+        torch.set_num_threads(self.context.threads)
+        if self.epoch == 0:
+            yield self._observation({})
+        while self.epoch < job.to_budget:
+            train_loss = self._train_epoch()
+            self.epoch += 1
+            yield self._observation({"train_loss": train_loss})
+
+    def _train_epoch(self) -> float:
+        for learner in self._learners:
+            learner.set_learning_rate(self.settings.learning_rate(self.epoch, self.context.max_budget))
+        for number, network in self.networks.items():
+            network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
+        total = torch.zeros(len(self._learners), dtype=torch.float64, device=self.device)
+        images_seen = 0
+        with isolated_randomness(self.device, self.context.seed, "layers", self.epoch), self._deterministic():
+            for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
+                total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
+                images_seen += len(labels)
+                if batch % CHECK_EVERY == CHECK_EVERY - 1 and not bool(total.isfinite().all()):
+                    break
+        means: list[float] = (total / images_seen).tolist()
+        return means[0] if bool(total.isfinite().all()) else float("nan")
+
+    def _observation(self, training: dict[str, float]) -> Observation:
+        measured = self._measure()
+        accuracy, loss = measured[TARGET]
+        of_nodes = {f"accuracy_{number}": measured[number][0] for number in sorted(measured)}
+        return Observation(self.epoch, {"accuracy": accuracy, "loss": loss} | of_nodes | training, network=self.target)
+
+    def _measure(self) -> dict[int, tuple[float, float]]:
+        """Gives accuracy and mean cross-entropy of every node on the images to measure on."""
+        numbers = [number for number in self.networks if number not in self._measured_frozen]
+        for number in numbers:
+            self.networks[number].eval()
+        total = torch.zeros(len(numbers), 2, dtype=torch.float64, device=self.device)
+        count = 0
+        with self._deterministic():
+            for images, labels in self.batches.measured():
+                total += self.look(images, labels, numbers)
+                count += len(labels)
+        rows = (total / count).tolist()
+        measured = self._measured_frozen | {number: (row[0], row[1]) for number, row in zip(numbers, rows, strict=True)}
+        if self.settings.frozen_statistics == "eval":
+            self._measured_frozen = {number: measured[number] for number in self.graph.frozen}
+        return measured
+
+    @torch.no_grad()
+    def look(self, images: Tensor, labels: Tensor, numbers: Sequence[int]) -> Tensor:
+        """Gives correct samples and summed cross-entropy of some nodes on one batch, shape (len(numbers), 2)."""
+        rows = []
+        for number in numbers:
+            logits = self.forward(self.networks[number], images).logits
+            hits = (logits.argmax(dim=1) == labels).sum()
+            rows.append(torch.stack([hits.to(logits.dtype), F.cross_entropy(logits, labels, reduction="sum")]))
+        return torch.stack(rows)
+
+    def _deterministic(self) -> contextlib.AbstractContextManager[None]:
+        if self.device.type != "cuda":
+            return contextlib.nullcontext()
+        return torch.backends.cudnn.flags(deterministic=True)
+
+    def save(self, directory: Path) -> None:
+        """Writes networks, optimisers, parameters of losses and the epoch: tensors and plain Python values."""
+        state = {
+            "epoch": self.epoch,
+            "networks": {number: self.networks[number].state_dict() for number in self._changing},
+            "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self._learners},
+            "losses": {learner.number: learner.losses.state_dict() for learner in self._learners},
+        }
+        torch.save(state, directory / CHECKPOINT)
+
+    def load(self, directory: Path) -> None:
+        """Goes on from what ``save`` wrote; frozen networks come from the context's artefacts again."""
+        state = torch.load(directory / CHECKPOINT, map_location=self.device, weights_only=True)
+        for number in self._changing:
+            self.networks[number].load_state_dict(state["networks"][number])
+        for learner in self._learners:
+            learner.optimiser.load_state_dict(state["optimisers"][learner.number])
+            learner.losses.load_state_dict(state["losses"][learner.number])
+        self.epoch = state["epoch"]
+
+    def export(self, directory: Path) -> None:
+        """Writes the target for :func:`automl_vision.load_exported`, and for graphs in which it is a frozen node."""
+        node, dataset = self.graph.node(TARGET), self._dataset
+        card = ModelCard(
+            model=node.model,
+            options=dict(node.options),
+            channels=dataset.channels,
+            classes=dataset.classes,
+            image_size=dataset.image_size,
+            mean=tuple(dataset.mean),
+            std=tuple(dataset.std),
+            dataset=dataset.name,
+        )
+        save_network(self.target, card, directory)
+
+    @property
+    def _changing(self) -> list[int]:
+        """Numbers of the nodes whose weights or buffers training changes."""
+        drifting = self.settings.frozen_statistics == "train"
+        return [number for number in self.networks if drifting or number not in self.graph.frozen]
+
+
+def image_dataset(context: Context) -> ImageDataset:
+    """Gives the context's data set, which must be one of labelled images.
+
+    Raises:
+        RequestError: When there is none, or it is of another kind.
+    """
+    dataset = context.dataset
+    if dataset is None or dataset.kind != "image-classification":
+        found = "none" if dataset is None else f"{dataset.name!r}, which is of kind {dataset.kind!r}"
+        raise RequestError(
+            f"training networks needs a data set of kind 'image-classification', but got {found}; "
+            "choose one that 'automl plugins' lists"
+        )
+    return dataset  # type: ignore[return-value]  # the kind says so; strangers need not derive from our class

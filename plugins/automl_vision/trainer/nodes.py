@@ -1,0 +1,211 @@
+"""The nodes of a graph as networks: built, or loaded where they are frozen; and what trains each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from automl_core.errors import RequestError
+from automl_core.plugins import get_registry
+from automl_core.randomness import derive_seed
+from automl_spaces.gates import Gate
+from automl_spaces.graph import LABEL, Edge, KnowledgeTransferGraph, Node
+from automl_vision.exporting import load_network
+from automl_vision.losses import EdgeLoss
+from automl_vision.models import ClassifierModule, build_model
+
+if TYPE_CHECKING:
+    from automl_vision.data import ImageDataset
+    from automl_vision.trainer.settings import TrainerSettings
+
+
+@contextmanager
+def isolated_randomness(device: torch.device, *parts: int | str) -> Iterator[None]:
+    """Seeds torch's global generators by ``parts`` within a ``with`` block, and puts them back as they were.
+
+    Our own code draws from generators of its own; this is for what cannot: dropout layers, and losses of others that
+    initialise their parameters.
+    """
+    devices = [device] if device.type == "cuda" else []
+    seed = derive_seed(*parts)
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for one in devices:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class LiveEdge:
+    """An edge ready to be computed: the source's number, what diverges, what lets it through, and its weight."""
+
+    source: int
+    loss: EdgeLoss
+    gate: Gate
+    weight: float
+
+
+class GatedSGD(torch.optim.SGD):
+    """SGD whose step can be called off on the device, without asking what a tensor holds.
+
+    The fused kernel leaves everything as it is where ``found_inf`` is 1, which gradient scalers use for overflows and
+    which serves here for batches without a loss. The momentum starts as zeros, and not at the first step, so that a
+    first step that is called off leaves nothing uninitialised; the numbers are the same.
+    """
+
+    found_inf: Tensor | None
+
+    def __init__(self, parameters: Sequence[Tensor], settings: TrainerSettings) -> None:
+        super().__init__(
+            parameters,
+            lr=settings.lr,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        if settings.momentum:
+            for parameter in parameters:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+class Learner:
+    """A node that is trained here: its network, its incoming edges and its own optimiser.
+
+    Args:
+        number: The node's number in the canonical graph.
+        network: The network.
+        edges: Its incoming edges; not empty.
+        settings: How it is trained.
+    """
+
+    def __init__(
+        self, number: int, network: ClassifierModule, edges: Sequence[LiveEdge], settings: TrainerSettings
+    ) -> None:
+        self.number = number
+        self.network = network
+        self.edges = tuple(edges)
+        self.losses = nn.ModuleList(edge.loss for edge in edges)
+        parameters = [one for part in (network, self.losses) for one in part.parameters() if one.requires_grad]
+        self.optimiser = GatedSGD(parameters, settings)
+
+    def set_learning_rate(self, rate: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def step(self, loss: Tensor) -> None:
+        """Steps on the gradients there are, unless the loss is exactly zero: then not even the weights decay."""
+        self.optimiser.found_inf = loss.detach().eq(0).to(torch.float32)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+
+def build_networks(
+    graph: KnowledgeTransferGraph,
+    dataset: ImageDataset,
+    settings: TrainerSettings,
+    artefacts: Sequence[Path],
+    device: torch.device,
+    seed: int,
+) -> dict[int, ClassifierModule]:
+    """Builds the network of every node, by number: trained ones seeded by (seed, number), frozen ones from artefacts.
+
+    Args:
+        graph: A canonical graph.
+        dataset: What the networks classify.
+        settings: How they lie in memory.
+        artefacts: What :meth:`CollaborativeTrainer.export` wrote, one for each frozen node by rising number.
+        device: Where they go.
+        seed: Seed of the evaluation.
+
+    Raises:
+        RequestError: When artefacts are missing, corrupt or of another network than their node's.
+    """
+    frozen = sorted(graph.frozen)
+    if len(artefacts) != len(frozen):
+        raise RequestError(
+            f"every frozen node must come with its trained network, but the frozen nodes are {frozen} and the "
+            f"artefacts {[str(path) for path in artefacts]}; give one directory written by export for each"
+        )
+    directories = dict(zip(frozen, artefacts, strict=True))
+    networks: dict[int, ClassifierModule] = {}
+    for number, node in enumerate(graph.nodes, start=1):
+        if number in directories:
+            network = _load_frozen(node, directories[number], dataset)
+        else:
+            network = build_model(
+                node.model,
+                dataset.channels,
+                dataset.classes,
+                options=node.options,
+                seed=derive_seed(seed, "node", number),
+            )
+        memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
+        networks[number] = network.to(device).to(memory_format=memory_format)
+    return networks
+
+
+def _load_frozen(node: Node, directory: Path, dataset: ImageDataset) -> ClassifierModule:
+    network, card = load_network(directory)
+    expected = (node.model, dict(node.options), dataset.channels, dataset.classes)
+    found = (card.model, dict(card.options), card.channels, card.classes)
+    if found != expected:
+        raise RequestError(
+            "a frozen node's network must be of the node's own model (name, options, channels, classes) "
+            f"{expected}, but {directory} holds {found}; train one with labels only and export it"
+        )
+    return network.requires_grad_(False)
+
+
+def build_learners(
+    graph: KnowledgeTransferGraph,
+    networks: dict[int, ClassifierModule],
+    settings: TrainerSettings,
+    device: torch.device,
+    seed: int,
+) -> list[Learner]:
+    """Builds what trains each node that is not frozen, by rising number.
+
+    Raises:
+        RequestError: For an unknown gate or loss, a wrong option, or a loss that cannot stand on its edge.
+    """
+    learners = []
+    for number in sorted(networks.keys() - graph.frozen):
+        edges = []
+        for edge in graph.incoming(number):
+            with isolated_randomness(device, seed, "edge", edge.source, edge.destination):
+                edges.append(LiveEdge(edge.source, build_loss(edge).to(device), build_gate(edge), edge.weight))
+        learners.append(Learner(number, networks[number], edges, settings))
+    return learners
+
+
+def build_loss(edge: Edge) -> EdgeLoss:
+    """Builds an edge's loss.
+
+    Raises:
+        RequestError: For an unknown loss or option, or one that needs a node as source on an edge from the label.
+    """
+    loss: EdgeLoss = get_registry().create("loss", edge.loss_name, edge.options)
+    if edge.source == LABEL and loss.needs_source:
+        raise RequestError(
+            f"an edge from the label must carry a loss that needs the label alone, but edge (0, {edge.destination}) "
+            f"carries {edge.loss_name!r}; use cross-entropy there, or another source"
+        )
+    return loss
+
+
+def build_gate(edge: Edge) -> Gate:
+    """Builds an edge's gate.
+
+    Raises:
+        RequestError: For an unknown gate.
+    """
+    gate: Gate = get_registry().create("gate", edge.gate)
+    return gate

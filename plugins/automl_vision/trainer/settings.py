@@ -1,0 +1,102 @@
+"""Options of the part ``trainer``: how networks are trained, whatever the graph."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from automl_core.errors import RequestError
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How the collaborative trainer trains every node; the defaults are those of Minami et al. (ACCV 2020).
+
+    Args:
+        batch: Images per batch (B).
+        lr: Learning rate of SGD at the start.
+        momentum: Momentum of SGD.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: L2 penalty on all weights.
+        schedule: How the learning rate goes over the maximum budget, from epoch to epoch: "step" (times decay at each
+            milestone), "cosine" or "linear" (towards 0), or "constant".
+        milestones: For the schedule "step": fractions of the maximum budget; 0.3, 0.6, 0.9 of 200 epochs give 60
+            full epochs between steps.
+        decay: For the schedule "step": the factor at each milestone.
+        pad: Pixels of reflection padding before the random crop; 0 switches it off.
+        flip: Whether images are flipped horizontally at random; none leaves it to the data set.
+        drop_last: Whether the rest of an epoch that does not fill a batch is left out.
+        frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
+            those of the batch and lets theirs drift, as the paper's code does.
+        precision: "float32", or "bfloat16" for the forward and backward pass (weights stay float32).
+        channels_last: Whether images and convolutions lie channels last in memory, which is faster for most networks
+            and gives the same up to rounding.
+        evaluation_batch: Images per batch when measuring.
+
+    Raises:
+        RequestError: For a value out of its range.
+    """
+
+    batch: int = 64
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    schedule: Literal["step", "cosine", "linear", "constant"] = "step"
+    milestones: tuple[float, ...] = (0.3, 0.6, 0.9)
+    decay: float = 0.1
+    pad: int = 4
+    flip: bool | None = None
+    drop_last: bool = True
+    frozen_statistics: Literal["eval", "train"] = "eval"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = True
+    evaluation_batch: int = 512
+
+    def __post_init__(self) -> None:
+        self._require("batch", self.batch >= 1, "at least 1")
+        self._require("evaluation_batch", self.evaluation_batch >= 1, "at least 1")
+        self._require("lr", 0 < self.lr < math.inf, "a number above 0")
+        self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
+        self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
+        self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
+        self._require("pad", self.pad >= 0, "at least 0")
+        self._require("milestones", all(0 < one < 1 for one in self.milestones), "fractions between 0 and 1")
+        self._require(
+            "nesterov", self.momentum > 0 or not self.nesterov, "false where trainer.momentum is 0, which it builds on"
+        )
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise RequestError(
+                f"trainer.{name} must be {rule}, but got {getattr(self, name)!r}; "
+                f"give another value with --set trainer.{name}=VALUE"
+            )
+
+    def learning_rate(self, epoch: int, max_epochs: int) -> float:
+        """Gives the learning rate of an epoch, counted from 0, of a training planned for ``max_epochs``."""
+        share = epoch / max_epochs
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1.0 + math.cos(math.pi * share))
+        if self.schedule == "linear":
+            return self.lr * (1.0 - share)
+        if self.schedule == "constant":
+            return self.lr
+        # In epochs and not in shares, so that 0.3 of 10 is passed at epoch 3 whatever the rounding.
+        passed = sum(epoch >= milestone * max_epochs - 1e-6 for milestone in self.milestones)
+        return self.lr * self.decay**passed
+
+    def batches(self, images: int) -> int:
+        """Counts the batches of an epoch over so many training images.
+
+        Raises:
+            RequestError: When not even one batch can be filled.
+        """
+        count = images // self.batch if self.drop_last else -(-images // self.batch)
+        if count < 1:
+            raise RequestError(
+                f"trainer.batch must be at most the number of training images ({images}), but got {self.batch}; "
+                "lower trainer.batch, set trainer.drop_last=false or raise dataset.limit"
+            )
+        return count

@@ -1,0 +1,50 @@
+"""How long an epoch of a graph takes, measured on a few real batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from automl_vision.trainer.loop import CollaborativeTrainer
+
+PATIENCE = 1.0
+"""Seconds after which measuring one kind of step ends."""
+
+STEPS = 10
+"""Steps of one kind that are measured at most."""
+
+
+def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
+    """Measures roughly what an epoch costs: training and measuring. The trainer's networks change; use it up.
+
+    Args:
+        trainer: A trainer at epoch 0.
+    """
+    torch.set_num_threads(trainer.context.threads)
+    training = chain.from_iterable(trainer.batches.epoch(epoch) for epoch in repeat(0))
+    measuring = chain.from_iterable(trainer.batches.measured() for _ in repeat(0))
+    step = _seconds(lambda: trainer.update(*next(training), progress=1.0), trainer.device)
+    look = _seconds(lambda: trainer.look(*next(measuring), list(trainer.networks)), trainer.device)
+    return step * trainer.batches.count + look * trainer.batches.measured_count
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Gives the mean seconds of a call, after a first one that warms up."""
+    call()
+    _wait(device)
+    begin, calls = time.perf_counter(), 0
+    while calls < STEPS and time.perf_counter() - begin < PATIENCE:
+        call()
+        _wait(device)
+        calls += 1
+    return (time.perf_counter() - begin) / calls
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

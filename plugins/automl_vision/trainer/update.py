@@ -1,0 +1,101 @@
+"""One step of collaborative training.
+
+Shape legend: B images of a batch, C channels, H x W pixels, K nodes that are trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from automl_spaces.gates import GateInput
+from automl_spaces.graph import LABEL
+from automl_vision.losses import EdgeInput, NodeOutput
+from automl_vision.models import ClassifierModule
+from automl_vision.trainer.nodes import Learner
+
+
+class Forward:
+    """Runs a network in the chosen precision; its output is float32 (or wider) all the same.
+
+    Args:
+        device: Where the networks are.
+        precision: ``float32`` or ``bfloat16``.
+    """
+
+    def __init__(self, device: torch.device, precision: str) -> None:
+        self._device_type = device.type
+        self._reduced = precision == "bfloat16"
+
+    def __call__(self, network: ClassifierModule, images: Tensor) -> NodeOutput:
+        if not self._reduced:
+            return self._run(network, images)
+        with torch.autocast(self._device_type, dtype=torch.bfloat16):
+            output = self._run(network, images)
+        return NodeOutput(output.features.float(), output.logits.float())
+
+    @staticmethod
+    def _run(network: ClassifierModule, images: Tensor) -> NodeOutput:
+        features = network.forward_features(images)
+        return NodeOutput(features, network.head(features))
+
+
+class CollaborativeUpdate:
+    """One forward of all nodes on the same batch, all losses from it, one backward, then every optimiser's step.
+
+    No source gets a gradient, since an edge sees its source's output detached; so one backward through all losses
+    gives every node the gradient of its own loss alone. All steps follow the backward, so no node sees another one's
+    new weights in the same batch.
+
+    Source: Minami et al., "Knowledge Transfer Graph for Deep Collaborative Learning" (ACCV 2020), the algorithm of
+    the section on graph training. L_t, the loss of node t, is the sum over its edges of gate(d_{s,t}).
+
+    Args:
+        networks: Every node's network by number, frozen ones too.
+        learners: The nodes that are trained.
+        forward: How a network is run.
+    """
+
+    def __init__(self, networks: Mapping[int, ClassifierModule], learners: Sequence[Learner], forward: Forward) -> None:
+        self._learners = learners
+        self._forward = forward
+        trained = {learner.number for learner in learners}
+        self._trained = {number: network for number, network in networks.items() if number in trained}
+        self._frozen = {number: network for number, network in networks.items() if number not in trained}
+
+    def __call__(self, images: Tensor, labels: Tensor, progress: float) -> Tensor:
+        """Trains every node on one batch.
+
+        Args:
+            images: Normalised images, shape (B, C, H, W).
+            labels: Their classes, shape (B,), int64.
+            progress: k / k_end, in (0, 1].
+
+        Returns:
+            The loss of each trained node by rising number, shape (K,), detached.
+        """
+        losses = self.losses(images, labels, progress)
+        # The graphs of the nodes meet in no tensor that needs a gradient, so this is K backward passes in one.
+        torch.autograd.backward([loss for loss in losses if loss.requires_grad])
+        for learner, loss in zip(self._learners, losses, strict=True):
+            learner.step(loss)
+        return torch.stack([loss.detach() for loss in losses])
+
+    def losses(self, images: Tensor, labels: Tensor, progress: float) -> list[Tensor]:
+        """Gives the loss of each trained node by rising number, scalars with their graphs; arguments as above."""
+        outputs = {number: self._forward(network, images) for number, network in self._trained.items()}
+        sources = {number: output.detached() for number, output in outputs.items()}
+        with torch.no_grad():
+            sources |= {number: self._forward(network, images) for number, network in self._frozen.items()}
+        correct = {number: output.logits.argmax(dim=1) == labels for number, output in sources.items()}
+        correct[LABEL] = torch.ones_like(labels, dtype=torch.bool)
+        losses = []
+        for learner in self._learners:
+            gated = []
+            for edge in learner.edges:
+                divergence = edge.loss(EdgeInput(labels, outputs[learner.number], sources.get(edge.source)))
+                gated.append(edge.weight * edge.gate(GateInput(divergence, correct[edge.source], progress)))
+            losses.append(gated[0] if len(gated) == 1 else torch.stack(gated).sum())
+        return losses
