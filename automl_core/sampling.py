@@ -6,6 +6,7 @@ import copy
 import math
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from automl_core.errors import RequestError, StudyFailed
@@ -41,6 +42,23 @@ def raw_size(config_space: ConfigurationSpace) -> int | None:
     return math.prod(int(size) for size in sizes)
 
 
+def raw_draws(config_space: ConfigurationSpace, seed: int) -> Iterator[Configuration]:
+    """Draws configurations without end as ConfigSpace does, allowed by the search space or not, known or not.
+
+    Args:
+        config_space: The hyperparameters; their random state is left untouched.
+        seed: Together with the number of the block of 256 draws it determines the draws of that block.
+    """
+    import numpy as np
+
+    own = copy.copy(config_space)  # shares the hyperparameters, but has a random state of its own
+    decoder = _Decoder(own)
+    for block in count():
+        own.seed(derive_seed(seed, "block", block) % 2**32)
+        vectors = np.array([one.get_array() for one in own.sample_configuration(BLOCK)])
+        yield from decoder(vectors.T)
+
+
 class RandomSampler:
     """Draws configurations that are allowed and new, uniformly, from (seed, block of 256 draws).
 
@@ -54,11 +72,8 @@ class RandomSampler:
         """Canonical keys of everything drawn or added so far."""
         self._space = space
         self._seed = seed
-        # A shallow copy shares the hyperparameters and has a random state of its own.
-        self._config_space = copy.copy(space.config_space)
-        self._decoder = _Decoder(self._config_space)
-        self._finite = raw_size(self._config_space) is not None
-        self._stream = self._draws()
+        self._finite = raw_size(space.config_space) is not None
+        self._draws = raw_draws(space.config_space, seed)
         self._rest: Iterator[Configuration] | None = None
         self._exhausted = False
 
@@ -75,7 +90,7 @@ class RandomSampler:
         if self._exhausted:
             return None
         for _ in range(TRIES if self._finite else TRIES_INFINITE):
-            configuration = next(self._stream)
+            configuration = next(self._draws)
             if self._space.violation(configuration) is None and self._is_new(configuration):
                 return configuration
         if self._finite:
@@ -85,16 +100,6 @@ class RandomSampler:
             f"{TRIES_INFINITE} draws in a row were forbidden or known ({len(self.known)} are known); widen the space "
             "or its constraints, or ask for fewer trials"
         )
-
-    def _draws(self) -> Iterator[dict[str, Value]]:
-        import numpy as np
-
-        block = 0
-        while True:
-            self._config_space.seed(derive_seed(self._seed, "block", block) % 2**32)
-            vectors = np.array([one.get_array() for one in self._config_space.sample_configuration(BLOCK)])
-            yield from self._decoder(vectors.T)
-            block += 1
 
     def _is_new(self, configuration: Configuration) -> bool:
         key = self._space.canonical(configuration)
@@ -212,9 +217,10 @@ class _Decoder:
         filled = np.where(inactive, 0.0, vectors)  # 0 is a legal vector value of every kind; it is left out below
         columns = [decode(row) for decode, row in zip(self._columns, filled, strict=True)]
         rows = zip(*columns, strict=True) if columns else (() for _ in range(vectors.shape[1]))
-        for values, gaps, gappy in zip(rows, inactive.T.tolist(), inactive.any(axis=0).tolist(), strict=True):
+        gaps_of: list[list[bool]] = inactive.T.tolist()
+        for values, gaps in zip(rows, gaps_of, strict=True):
             configuration = dict(zip(self._names, values, strict=True))
-            if gappy:
+            if any(gaps):
                 for name, gap in zip(self._names, gaps, strict=True):
                     if gap:
                         del configuration[name]
