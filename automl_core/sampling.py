@@ -167,7 +167,7 @@ def _raw_blocks(config_space: ConfigurationSpace, size: int, seed: int) -> Itera
                 row.append(digit)
             digits.append(row)
             index = (index + step) % size
-        columns = zip(hyperparameters, np.array(digits, dtype=np.int64).reshape(-1, len(radices)).T, strict=True)
+        columns = zip(hyperparameters, np.array(digits, dtype=np.int64).T, strict=True)
         rows = [_to_vector(hyperparameter, column) for hyperparameter, column in columns]
         yield np.array(rows, dtype=np.float64).reshape(len(radices), len(digits))
 
