@@ -17,7 +17,7 @@ class RequestError(AutomlError, ValueError):
     """The request was wrong; nothing was started and nothing was written (exit code 2)."""
 
 
-class StudyFailed(AutomlError, RuntimeError):
+class StudyFailed(AutomlError, RuntimeError):  # noqa: N818 - it says what happened
     """The work itself failed, for example because every trial failed (exit code 1)."""
 
 

@@ -65,7 +65,7 @@ def automl_datasets(register: Register) -> None:
 
 @hookspec
 def automl_models(register: Register) -> None:
-    """Registers models: callables ``(channels, classes, **options) -> module`` with ``forward_features`` and ``head``."""
+    """Registers models: callables ``(channels, classes, **options)`` that give a module with ``forward_features``."""
 
 
 @hookspec

@@ -27,8 +27,8 @@ class Estimator(ABC):
     def estimate(self) -> Estimate:
         """Predicts the metrics at the maximum budget; at least one observation has been taken in."""
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path) -> None:  # noqa: B027 - one that runs in the engine has nothing to save
         """Writes what ``load`` needs into an existing directory of its own."""
 
-    def load(self, directory: Path) -> None:
+    def load(self, directory: Path) -> None:  # noqa: B027
         """Goes on from what ``save`` wrote."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from automl_core.errors import RequestError
 from automl_core.interfaces.dataset import Dataset
 from automl_core.interfaces.space import Description, SearchSpace
 from automl_core.types import Direction, Job, Json, Observation, Split
@@ -106,9 +107,22 @@ class Evaluator(ABC):
     dataset_kinds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of data set it takes; empty when it takes none."""
 
+    default_dataset: ClassVar[str | None] = None
+    """Name of the data set to take when the user names none."""
+
     settings: ClassVar[type[Any] | None] = None
 
-    def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
+    def resolve_device(self, device: str) -> str:
+        """Turns what the user asked for (``auto``, ``cpu``, ``cuda:0``) into a device that is there.
+
+        Raises:
+            RequestError: When there is no such device.
+        """
+        if device not in ("auto", "cpu"):
+            raise RequestError(f"this evaluator runs on the cpu, but got device {device!r}; leave --device out")
+        return "cpu"
+
+    def check(self, space: SearchSpace, dataset: Dataset | None) -> None:  # noqa: B027 - taking all is a fair default
         """Refuses what cannot work, before anything starts.
 
         Raises:

@@ -34,9 +34,7 @@ class Problem:
         """Gives the outcome's values turned so that smaller is better; infinity where there is none."""
         if not outcome.values:
             return (float("inf"),) * len(self.objectives)
-        return tuple(
-            objective.loss(value) for objective, value in zip(self.objectives, outcome.values, strict=True)
-        )
+        return tuple(objective.loss(value) for objective, value in zip(self.objectives, outcome.values, strict=True))
 
 
 class Searcher(ABC):

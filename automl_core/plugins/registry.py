@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from automl_core import hookspecs
+from automl_core import builtin, hookspecs
 from automl_core.errors import RequestError, unknown
 from automl_core.plugins.loading import Plugin, broken, entry_points_by_distribution, load_plugins
 
@@ -83,6 +83,7 @@ class Registry:
         self.manager.add_hookspecs(hookspecs)
         self._entries: dict[tuple[str, str], Entry] = {}
         self.plugins: list[Plugin] = []
+        self.add("core", builtin)
         for plugin in load_plugins(
             entry_points_by_distribution() if found is None else found, from_environment | set(disabled)
         ):

@@ -1,0 +1,246 @@
+"""Turns a request into parts that fit together, or refuses it before anything is started or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import Any
+
+from automl_core.errors import RequestError, unknown
+from automl_core.functions import FunctionEvaluator, PlainSpace
+from automl_core.interfaces import Dataset, Estimator, Evaluator, Executor, Problem, Searcher, SearchSpace
+from automl_core.options import validate
+from automl_core.plugins import Registry
+from automl_core.spec import PARTS, Part, StudySpec, check_numbers, parse_objective
+from automl_core.types import EMPTY, Json
+
+Objects = Mapping[str, Any]
+"""Parts that were given as Python objects, by kind."""
+
+
+@dataclass
+class Bench:
+    """Evaluator and data set under one setting."""
+
+    evaluator: Evaluator
+    dataset: Dataset | None
+    make_estimators: Callable[[], Mapping[str, Estimator]]
+
+    def estimators(self) -> Mapping[str, Estimator]:
+        return {name: one for name, one in self.make_estimators().items() if one.needs}
+
+
+class Assembly:
+    """The parts of one study, built from its spec.
+
+    Args:
+        spec: What the study is made of.
+        objects: Parts given as objects.
+        registry: Where names are looked up.
+
+    Raises:
+        RequestError: When a part is unknown, an option is wrong, or the parts do not fit together.
+    """
+
+    def __init__(self, spec: StudySpec, objects: Objects, registry: Registry) -> None:
+        self.registry = registry
+        self.objects = objects
+        self.space = build_space(spec.space, objects, registry)
+        base = self._bench(spec, spec.dataset, spec.trainer)
+        self._benches: dict[str, Bench] = {"{}": base}
+        self.evaluator, self.dataset = base.evaluator, base.dataset
+        check_numbers(spec)
+        if not spec.objectives:
+            raise RequestError("a study must have an objective")
+        open_ended = isinstance(self.evaluator, FunctionEvaluator)
+        self.objectives = tuple(parse_objective(text, self.evaluator.metrics, open_ended) for text in spec.objectives)
+        self.problem = Problem(self.space, self.objectives, spec.min_budget, spec.max_budget, spec.trials, spec.seed)
+        self.evaluator.check(self.space, self.dataset)
+        self.device = self.evaluator.resolve_device(spec.device)
+        self.threads = spec.threads or max(1, (os.cpu_count() or 1) // spec.workers)
+        self.spec = replace(
+            spec,
+            objectives=tuple(str(objective) for objective in self.objectives),
+            unit=self.evaluator.unit,
+        )
+        self.spec = replace(self.spec, rungs=self.searcher().rungs())
+        self.estimators()
+        self.executor().close()
+
+    def searcher(self) -> Searcher:
+        """Builds and starts a searcher; one given as an object is copied first, since a start happens once."""
+        if "searcher" in self.objects:
+            searcher: Searcher = deepcopy(self.objects["searcher"])
+        else:
+            searcher = self.registry.create("searcher", self.spec.searcher.name, self.spec.searcher.options)
+        searcher.start(self.problem)
+        return searcher
+
+    def executor(self) -> Executor:
+        """Builds the executor."""
+        given: Executor | None = self.objects.get("executor")
+        if given is not None:
+            return given
+        built: Executor = self.registry.create("executor", self.spec.executor.name, self.spec.executor.options)
+        return built
+
+    def estimators(self) -> Mapping[str, Estimator]:
+        """Builds all estimators, fresh, the ranking one first."""
+        return {part.name: self.registry.create("estimator", part.name, part.options) for part in self.spec.estimators}
+
+    def curve_estimators(self) -> Mapping[str, Estimator]:
+        """Builds those estimators that need nothing but curves."""
+        return {name: one for name, one in self.estimators().items() if not one.needs}
+
+    def workbench(self, setting: Mapping[str, Json]) -> Bench:
+        """Gives evaluator and data set under ``{"dataset": {...}, "trainer": {...}}``; ``{}`` stands for the study's."""
+        key = repr(sorted(setting.items())) if setting else "{}"
+        if key not in self._benches:
+            dataset = Part(**setting["dataset"]) if setting.get("dataset") else None
+            self._benches[key] = self._bench(self.spec, dataset, setting["trainer"])
+        return self._benches[key]
+
+    def identity(self, setting: Mapping[str, Json]) -> Json:
+        """Says what a training follows from, apart from its description, as JSON."""
+        bench = self.workbench(setting)
+        trainer = getattr(bench.evaluator, "trainer", None)
+        return {
+            "evaluator": [self.spec.evaluator.name, dict(self.spec.evaluator.options)],
+            "trainer": asdict(trainer) if is_dataclass(trainer) and not isinstance(trainer, type) else None,
+            "dataset": bench.dataset.fingerprint() if bench.dataset is not None else None,
+        }
+
+    def _bench(self, spec: StudySpec, dataset: Part | None, trainer: Mapping[str, Json]) -> Bench:
+        evaluator = build_evaluator(spec.evaluator, trainer, self.objects, self.registry)
+        return Bench(evaluator, build_dataset(dataset, evaluator, self.objects, self.registry), self.estimators)
+
+
+def build_space(part: Part, objects: Objects, registry: Registry) -> SearchSpace:
+    """Builds the search space; a plain ConfigSpace is wrapped."""
+    given = objects.get("space")
+    if given is None:
+        built: SearchSpace = registry.create("space", part.name, part.options)
+        return built
+    return given if isinstance(given, SearchSpace) else PlainSpace(given)
+
+
+def build_evaluator(part: Part, trainer: Mapping[str, Json], objects: Objects, registry: Registry) -> Evaluator:
+    """Builds the evaluator with its trainer's settings; a plain function is wrapped."""
+    given = objects.get("evaluator")
+    if given is not None:
+        if trainer:
+            raise RequestError("options of the trainer must go into the evaluator object itself when one is given")
+        return given if isinstance(given, Evaluator) else FunctionEvaluator(given)
+    factory: type[Evaluator] = registry.load("evaluator", part.name)
+    extra = {}
+    if factory.settings is not None:
+        extra["trainer"] = factory.settings(**validate(factory.settings, trainer, "trainer"))
+    elif trainer:
+        raise RequestError(
+            f"evaluator {part.name!r} has no trainer, but trainer.{next(iter(trainer))} was set; leave it out"
+        )
+    built: Evaluator = registry.create("evaluator", part.name, part.options, **extra)
+    return built
+
+
+def build_dataset(part: Part | None, evaluator: Evaluator, objects: Objects, registry: Registry) -> Dataset | None:
+    """Builds and loads the data set, and refuses one that the evaluator does not take."""
+    if part is None:
+        return None
+    dataset: Dataset = objects["dataset"] if part.given else registry.create("dataset", part.name, part.options)
+    if dataset.kind not in evaluator.dataset_kinds:
+        takes = " or ".join(sorted(evaluator.dataset_kinds)) or "no data set at all"
+        raise RequestError(
+            f"the evaluator takes {takes}, but data set {part.name!r} is of kind {dataset.kind!r}; choose another "
+            "--dataset or --evaluator"
+        )
+    dataset.load()
+    return dataset
+
+
+def resolve(
+    request: StudySpec, objects: Objects, registry: Registry, wanted: Mapping[str, int | None]
+) -> tuple[StudySpec, list[str]]:
+    """Fills a request's gaps: default evaluator and data set, then the preset's budgets, trials and options.
+
+    Args:
+        request: The request; ``evaluator.name`` may be empty, ``dataset`` None.
+        objects: Parts given as objects.
+        registry: Where names are looked up.
+        wanted: ``min_budget``, ``max_budget`` and ``trials`` as the user gave them, None where not.
+
+    Returns:
+        The complete spec, and notes on what the preset decided.
+    """
+    request = _with_default_evaluator(request, objects, registry)
+    evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
+    if evaluator.default_dataset is not None and (request.dataset is None or not request.dataset.name):
+        options = request.dataset.options if request.dataset is not None else {}
+        request = replace(request, dataset=Part(evaluator.default_dataset, options))
+    if request.dataset is not None and not evaluator.dataset_kinds:
+        raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
+    dataset = build_dataset(request.dataset, evaluator, objects, registry)
+    preset = choose_preset(evaluator, dataset, request.preset)
+    fits = request.space.name and _default_evaluator(request.space, objects, registry) == request.evaluator.name
+    numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
+    spec = replace(
+        request,
+        space=_merged(request.space, preset, "space") if fits else request.space,
+        searcher=request.searcher,
+        dataset=None if request.dataset is None else _merged(request.dataset, preset, "dataset"),
+        trainer={**({} if request.evaluator.given else preset.get("trainer", EMPTY)), **request.trainer},
+        objectives=request.objectives or (next(iter(evaluator.metrics), "value"),),
+        min_budget=1 if numbers["min_budget"] is None else numbers["min_budget"],
+        max_budget=1 if numbers["max_budget"] is None else numbers["max_budget"],
+        trials=numbers["trials"],
+    )
+    return spec, list(preset.get("notes", ()))
+
+
+def choose_preset(evaluator: Evaluator, dataset: Dataset | None, name: str) -> Mapping[str, Any]:
+    """Gives a preset's defaults.
+
+    Raises:
+        RequestError: For an unknown preset or an unknown part in it.
+    """
+    presets = evaluator.presets(dataset)
+    if name not in presets:
+        raise unknown("preset", name, presets)
+    return presets[name]
+
+
+def split_options(options: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
+    """Checks that options are given by part.
+
+    Raises:
+        RequestError: For an unknown part.
+    """
+    for part, values in options.items():
+        if part not in PARTS:
+            raise unknown("part in options", part, PARTS)
+        if not isinstance(values, Mapping):
+            raise RequestError(f"options of {part} must be a mapping of names to values, but got {values!r}")
+    return {part: dict(options.get(part, {})) for part in PARTS}
+
+
+def _with_default_evaluator(request: StudySpec, objects: Objects, registry: Registry) -> StudySpec:
+    if request.evaluator.name:
+        return request
+    name = _default_evaluator(request.space, objects, registry)
+    if not name:
+        raise RequestError(
+            f"space {request.space.name!r} names no evaluator of its own; pass --evaluator NAME, or evaluator=function "
+            "in Python"
+        )
+    return replace(request, evaluator=replace(request.evaluator, name=name))
+
+
+def _default_evaluator(space: Part, objects: Objects, registry: Registry) -> str:
+    source = objects["space"] if "space" in objects else registry.load("space", space.name)
+    return str(getattr(source, "default_evaluator", ""))
+
+
+def _merged(part: Part, preset: Mapping[str, Any], kind: str) -> Part:
+    return part if part.given else replace(part, options={**preset.get(kind, EMPTY), **part.options})

@@ -1,0 +1,8 @@
+"""What the core itself brings, registered through the same hooks as everybody's."""
+
+from automl_core.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def automl_executors(register: Register) -> None:
+    register("serial", "automl_core.engine.serial:SerialExecutor", summary="one job at a time, in this process")

@@ -1,0 +1,40 @@
+"""The serial executor: one job at a time, in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from automl_core.engine.worker import Task, Worker
+from automl_core.interfaces import Executor
+from automl_core.types import Job, Outcome
+
+
+class SerialExecutor(Executor):
+    """Runs one job at a time in this process."""
+
+    def __init__(self) -> None:
+        self._tasks: deque[Task] = deque()
+        self._worker: Worker | None = None
+        self._cut = False
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def start(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def submit(self, task: Task) -> None:
+        self._tasks.append(task)
+
+    def wait(self) -> Sequence[tuple[Job, Outcome]]:
+        assert self._worker is not None, "start() comes before wait()"
+        task = self._tasks.popleft()
+        return [(task.job, self._worker.perform(task, lambda: self._cut))]
+
+    def cut(self) -> None:
+        self._cut = True
+
+    def close(self) -> None:
+        self._tasks.clear()

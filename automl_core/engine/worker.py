@@ -1,0 +1,283 @@
+"""What happens on a worker: one job is performed, observed, checkpointed and turned into an outcome.
+
+No decision is taken here.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from automl_core.interfaces import Context, Dataset, Description, Estimator, Evaluation, Evaluator
+from automl_core.storage import Store
+from automl_core.types import Job, Json, Metrics, Observation, Outcome, Point, Split, Status
+
+CHECKPOINT_SECONDS = 600.0
+OUTCOME = "outcome.json"
+NOT_THE_TRIALS_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with everything a worker needs to perform it; can be sent to another process.
+
+    Args:
+        job: The job.
+        description: What to build.
+        seed: Seed of the evaluation.
+        max_budget: Budget over which schedules run.
+        split: ``search`` or ``final``.
+        requires: Addresses of the artefacts that the evaluation needs, in the order of ``Evaluator.requires``.
+        checkpoints: Key in the store below which this trial's checkpoints lie.
+        address: For an artefact, where it is to be found later; None for a candidate.
+        setting: What differs from the study's own evaluator and data set (another data set, for a retraining).
+    """
+
+    job: Job
+    description: Description
+    seed: int
+    max_budget: int
+    split: Split = "search"
+    requires: tuple[str, ...] = ()
+    checkpoints: str = ""
+    address: str | None = None
+    setting: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Workbench(Protocol):
+    """Evaluator, data set and estimators under one setting."""
+
+    @property
+    def evaluator(self) -> Evaluator: ...
+
+    @property
+    def dataset(self) -> Dataset | None: ...
+
+    def estimators(self) -> Mapping[str, Estimator]:
+        """Builds the estimators that run beside an evaluation, fresh for one trial."""
+
+
+@dataclass
+class _Live:
+    """An evaluation as it stands on this worker; ``cost`` is what the job up to ``target`` has cost so far."""
+
+    evaluation: Evaluation
+    estimators: Mapping[str, Estimator]
+    budget: int = 0
+    curve: list[Point] = field(default_factory=list)
+    target: int = 0
+    cost: float = 0.0
+
+    def take(self, observation: Observation) -> None:
+        for estimator in self.estimators.values():
+            estimator.observe(observation)
+        self.budget = observation.unit
+        self.curve.append(Point(observation.unit, dict(observation.metrics)))
+
+
+class Worker:
+    """Performs tasks. Live evaluations stay cached, the least recently used out first.
+
+    Args:
+        workbench: Gives evaluator and data set for a setting.
+        store: Where checkpoints and artefacts are kept.
+        device: Resolved device.
+        threads: Threads that evaluations may use.
+        observe: Called with each observation; for live progress only.
+        cached: How many live evaluations to keep.
+        checkpoint_seconds: How often a checkpoint is written within a job.
+    """
+
+    def __init__(
+        self,
+        workbench: Callable[[Mapping[str, Json]], Workbench],
+        store: Store,
+        device: str = "cpu",
+        threads: int = 1,
+        observe: Callable[[Job, Observation], None] | None = None,
+        cached: int = 1,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        self.workbench = workbench
+        self.store = store
+        self.device = device
+        self.threads = threads
+        self.observe = observe
+        self.cached = cached
+        self.checkpoint_seconds = checkpoint_seconds
+        self._cache: OrderedDict[int, _Live] = OrderedDict()
+
+    def perform(self, task: Task, cut: Callable[[], bool]) -> Outcome:
+        """Advances the task's trial; whatever the evaluation raises becomes a failed outcome.
+
+        Args:
+            task: What to do.
+            cut: Asked after every unit; True makes the job end there, checkpointed and interrupted.
+        """
+        if task.address is not None and self.store.has(task.address):
+            return known_outcome(self.store, task.address)
+        live: _Live | None = None
+        try:
+            live = self._open(task)
+            return self._close(task, live, self._advance(task, live, cut))
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in NOT_THE_TRIALS_FAULT:
+                raise  # a full disk ends the run, which can be resumed; it must not fail one trial after another
+            self.forget(task.job.trial)
+            return _failure(task.job, live, error)
+
+    def forget(self, trial: int) -> None:
+        """Drops a trial's live evaluation."""
+        self._cache.pop(trial, None)
+
+    def _open(self, task: Task) -> _Live:
+        """Finds the evaluation in the cache, in a checkpoint, or starts it."""
+        job = task.job
+        live = self._cache.pop(job.trial, None)
+        if live is None or live.budget != job.from_budget:
+            live = self._restore(task)
+        if live.target != job.to_budget:
+            live.target, live.cost = job.to_budget, 0.0
+        self._cache[job.trial] = live
+        while len(self._cache) > self.cached:
+            self._cache.popitem(last=False)
+        return live
+
+    def _restore(self, task: Task) -> _Live:
+        bench = self.workbench(task.setting)
+        context = Context(
+            seed=task.seed,
+            max_budget=task.max_budget,
+            split=task.split,
+            dataset=bench.dataset,
+            artefacts=tuple(self.store.directory(address) for address in task.requires),
+            device=self.device,
+            threads=self.threads,
+        )
+        live = _Live(bench.evaluator.start(task.description, context), bench.estimators())
+        if live.evaluation.stateless:
+            live.budget = task.job.from_budget
+            return live
+        usable = [key for key in self.store.keys(task.checkpoints) if _unit(key) <= task.job.to_budget]
+        if usable:
+            self._load(live, self.store.directory(usable[-1]))
+        if live.budget < task.job.from_budget:
+            raise RuntimeError(
+                f"trial {task.job.trial} must go on from budget {task.job.from_budget}, but its checkpoint is gone; "
+                "keep all of them with --checkpoint all"
+            )
+        return live
+
+    def _load(self, live: _Live, directory: Path) -> None:
+        live.evaluation.load(directory / "evaluation")
+        for name, estimator in live.estimators.items():
+            estimator.load(directory / f"estimator-{name}")
+        state = json.loads((directory / "progress.json").read_text())
+        live.budget, live.target, live.cost = state["budget"], state["target"], state["cost"]
+        live.curve = [Point(unit, metrics) for unit, metrics in state["curve"]]
+
+    def _advance(self, task: Task, live: _Live, cut: Callable[[], bool]) -> Status:
+        job = task.job
+        if live.budget >= job.to_budget:
+            return "done"
+        began = saved = time.monotonic()
+        before = live.cost
+        for observation in live.evaluation.advance(replace(job, from_budget=live.budget)):
+            live.take(observation)
+            now = time.monotonic()
+            live.cost = before + now - began
+            if self.observe is not None:
+                self.observe(job, observation)
+            if not all(math.isfinite(value) for value in observation.metrics.values()):
+                return "diverged"
+            if live.budget >= job.to_budget:
+                break
+            if cut():
+                self._save(task, live)
+                return "interrupted"
+            if now - saved >= self.checkpoint_seconds:
+                self._save(task, live)
+                saved = time.monotonic()
+        live.cost = before + time.monotonic() - began
+        if live.budget != job.to_budget:
+            raise RuntimeError(
+                f"an evaluation must advance to budget {job.to_budget}, but its last observation was at {live.budget}"
+            )
+        return "done"
+
+    def _save(self, task: Task, live: _Live) -> None:
+        if live.evaluation.stateless:
+            return
+        key = f"{task.checkpoints}/unit-{live.budget:06d}"
+        older = [other for other in self.store.keys(task.checkpoints) if other != key]
+        if not self.store.has(key):
+            with self.store.writing(key) as directory:
+                (directory / "evaluation").mkdir()
+                live.evaluation.save(directory / "evaluation")
+                for name, estimator in live.estimators.items():
+                    (directory / f"estimator-{name}").mkdir()
+                    estimator.save(directory / f"estimator-{name}")
+                state = {
+                    "budget": live.budget,
+                    "target": live.target,
+                    "cost": live.cost,
+                    "curve": [[point.unit, dict(point.metrics)] for point in live.curve],
+                }
+                (directory / "progress.json").write_text(json.dumps(state))
+        for other in older:
+            self.store.remove(other)
+
+    def _close(self, task: Task, live: _Live, status: Status) -> Outcome:
+        job = task.job
+        estimates: dict[str, Metrics] = {}
+        report = None
+        if status == "done":
+            if task.address is None:
+                self._save(task, live)
+            estimates = {name: estimator.estimate().metrics for name, estimator in live.estimators.items()}
+            report = live.evaluation.report()
+        else:
+            self.forget(job.trial)
+        first = 0 if job.from_budget == 0 else job.from_budget + 1
+        outcome = Outcome(
+            status=status,
+            budget=live.budget,
+            curve=tuple(point for point in live.curve if point.unit >= first),
+            estimates=estimates,
+            cost=live.cost,
+            report=report,
+            error="a metric was not finite: " + _not_finite(live.curve[-1].metrics) if status == "diverged" else "",
+        )
+        if status == "done" and task.address is not None:
+            with self.store.writing(task.address) as directory:
+                live.evaluation.export(directory)
+                (directory / OUTCOME).write_text(json.dumps(outcome.to_json()))
+            self.store.remove(task.checkpoints)
+            self.forget(job.trial)
+        return outcome
+
+
+def known_outcome(store: Store, address: str) -> Outcome:
+    """Gives the outcome of the training that made an artefact."""
+    return Outcome.from_json(json.loads((store.directory(address) / OUTCOME).read_text()))
+
+
+def _unit(key: str) -> int:
+    return int(key.rpartition("-")[2])
+
+
+def _failure(job: Job, live: _Live | None, error: BaseException) -> Outcome:
+    text = "".join(traceback.format_exception(error))
+    return Outcome("failed", live.budget if live else job.from_budget, error=text)
+
+
+def _not_finite(metrics: Metrics) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in metrics.items() if not math.isfinite(value))

@@ -1,0 +1,159 @@
+"""Exporting: a candidate's weights, description and numbers as files that others can use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import automl_core
+from automl_core.errors import RequestError
+from automl_core.interfaces import Context
+from automl_core.journal import TrialUpdate
+from automl_core.records import TrialRow, plain
+from automl_core.retraining import LABEL, candidate
+from automl_core.storage import MANIFEST
+from automl_core.types import Json
+
+if TYPE_CHECKING:
+    from automl_core.study import Study
+
+DESCRIPTION = "description.json"
+CARD = "README.md"
+
+
+def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
+    """Writes what the evaluator exports, ``description.json`` and a model card into a new directory.
+
+    Retrained weights are taken when there are any (the first repetition's, never the best by test accuracy), else
+    those of the search, from the trial's checkpoint.
+
+    Args:
+        study: A study that has been run.
+        directory: Where to; must not exist, or be empty.
+        trial: The candidate; the best one when None.
+
+    Returns:
+        JSON: ``directory``, ``files``, ``trial``, ``retrained``.
+
+    Raises:
+        RequestError: When the directory is in use, or the trial's weights are gone.
+    """
+    chosen = candidate(study, trial)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise RequestError(f"an export needs a new or empty directory, but {directory} is not; choose another")
+    retrained = _retrained(study, chosen.number)
+    temporary = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        if retrained:
+            _copy_artefact(study, retrained[0], temporary)
+        else:
+            _from_checkpoint(study, chosen, temporary)
+        description = study.assembly.space.decode(chosen.configuration)
+        document = {
+            "space": study.spec.space.name,
+            "configuration": dict(chosen.configuration),
+            "description": description.to_json(),
+        }
+        (temporary / DESCRIPTION).write_text(json.dumps(plain(document), indent=2) + "\n")
+        picture = study.assembly.evaluator.picture(description, chosen.metrics)
+        if picture is not None:
+            (temporary / "graph.svg").write_text(picture)
+        (temporary / CARD).write_text(_card(study, chosen, retrained, picture is not None))
+        if directory.exists():
+            directory.rmdir()
+        temporary.rename(directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    files = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    return {"directory": str(directory), "files": files, "trial": chosen.number, "retrained": bool(retrained)}
+
+
+def _retrained(study: Study, number: int) -> list[TrialUpdate]:
+    """Lists the finished retrainings of a candidate: those of the latest call's kind, first repetition first."""
+    found = [
+        trial
+        for trial in study.record.journal.trials()
+        if trial.label == LABEL and trial.status == "completed" and trial.instruction["of"] == number
+    ]
+    if not found:
+        return []
+    kind = _kind(found[-1])
+    return sorted((trial for trial in found if _kind(trial) == kind), key=lambda trial: trial.instruction["repeat"])
+
+
+def _kind(trial: TrialUpdate) -> tuple[int, str]:
+    return trial.budget, json.dumps(trial.instruction["setting"], sort_keys=True)
+
+
+def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
+    from automl_core.engine.worker import OUTCOME
+
+    address = next(
+        payload["address"]
+        for kind, payload in study.record.journal.events()
+        if kind == "ask" and payload["job"]["trial"] == trial.number
+    )
+    source = study.workspace.store.directory(f"artefacts/{address}")
+    shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, OUTCOME))
+
+
+def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
+    from automl_core.engine.state import StudyState
+    from automl_core.randomness import derive_seed
+
+    store, assembly = study.workspace.store, study.assembly
+    kept = store.keys(f"checkpoints/{study.record.journal.row.id}/{chosen.number}")
+    if not kept:
+        raise RequestError(
+            f"an export needs weights, but the checkpoint of trial {chosen.number} was not kept; make new ones with "
+            f"'automl retrain {study.name} --trial {chosen.number}', or run studies with --checkpoint all"
+        )
+    description = assembly.space.decode(chosen.configuration)
+    state = StudyState(assembly.searcher(), assembly.problem)
+    state.replay(study.record.journal.events())
+    context = Context(
+        seed=derive_seed(study.spec.seed, state.trials[chosen.number].key),
+        max_budget=study.spec.max_budget,
+        dataset=assembly.dataset,
+        artefacts=tuple(store.directory(f"artefacts/{address}") for address in state.trials[chosen.number].requires),
+        device=assembly.device,
+        threads=assembly.threads,
+    )
+    evaluation = assembly.evaluator.start(description, context)
+    evaluation.load(store.directory(kept[-1]) / "evaluation")
+    evaluation.export(directory)
+
+
+def _card(study: Study, chosen: TrialRow, retrained: list[TrialUpdate], picture: bool) -> str:
+    spec = study.spec
+    data = spec.dataset.name if spec.dataset is not None else "no data set"
+    lines = [
+        f"# {spec.space.name}, trial {chosen.number} of study {spec.name}",
+        "",
+        f"Found by `{spec.searcher.name}` in the space `{spec.space.name}` on `{data}`, seed {spec.seed}, with "
+        f"automl-graph {automl_core.__version__}.",
+        "",
+    ]
+    if picture:
+        lines += ["![the graph](graph.svg)", ""]
+    lines += ["| measured | on | value |", "|---|---|---|"]
+    budget = f"{chosen.budget} {spec.unit}"
+    lines += [f"| {name} | validation, search, {budget} | {_number(value)} |" for name, value in chosen.metrics.items()]
+    for trial in retrained:
+        told: dict[str, Any] = trial.instruction
+        where = (told["setting"].get("dataset") or {}).get("name", data)
+        lines.append(
+            f"| {spec.objectives[0].partition(':')[0]} | test of {where}, retraining {told['repeat'] + 1} of "
+            f"{len(retrained)}, {trial.budget} {spec.unit} | {_number(trial.value)} |"
+        )
+    weights = "the first retraining, on training + validation data" if retrained else "the search, on training data"
+    lines += ["", f"The weights are those of {weights}.", "", "Configuration:", "", "```json"]
+    return "\n".join([*lines, json.dumps(dict(chosen.configuration), indent=2), "```", ""])
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"

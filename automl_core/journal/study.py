@@ -1,0 +1,213 @@
+"""One study's part of the journal: its row, its events and the tables that ``show`` and ``best`` read."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from automl_core.errors import RequestError, unknown
+from automl_core.journal.database import Database
+from automl_core.types import Json
+
+EventKind = Literal["ask", "tell", "extend"]
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study as its row tells it."""
+
+    id: int
+    name: str
+    created: float
+    spec: Json
+    status: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialUpdate:
+    """A trial's line in the table behind ``show``, as it stands after an event."""
+
+    number: int
+    role: str
+    label: str
+    status: str
+    configuration: Json
+    instruction: Json
+    budget: int
+    value: float | None
+    loss: float | None
+    metrics: Json
+    cost: float
+    attempts: int
+    error: str
+
+
+class StudyJournal:
+    """Appends to and reads one study's events.
+
+    Args:
+        database: The workspace's file.
+        row: The study's row.
+    """
+
+    def __init__(self, database: Database, row: StudyRow) -> None:
+        self.database = database
+        self.row = row
+        (last,) = database.connection.execute(
+            "SELECT coalesce(max(sequence), -1) FROM events WHERE study = ?", (row.id,)
+        ).fetchone()
+        self._next = last + 1
+
+    @classmethod
+    def create(cls, database: Database, name: str, spec: Json) -> StudyJournal:
+        """Writes the study's row, before anything else of it, so that ``resume`` always finds it.
+
+        Raises:
+            RequestError: When a study of that name exists.
+        """
+        try:
+            with database.transaction() as connection:
+                connection.execute(
+                    "INSERT INTO studies (name, created, spec, status) VALUES (?, ?, ?, 'running')",
+                    (name, time.time(), json.dumps(spec)),
+                )
+        except sqlite3.IntegrityError:
+            raise taken(name) from None
+        return cls.open(database, name)
+
+    @classmethod
+    def open(cls, database: Database, name: str) -> StudyJournal:
+        """Finds a study by name.
+
+        Raises:
+            RequestError: When there is none, with the nearest names.
+        """
+        found = [row for row in rows(database, name) if row.name == name]
+        if not found:
+            names = [row.name for row in rows(database)]
+            raise unknown("study", name, names, f"'automl studies' lists those of {database.path.parent}")
+        return cls(database, found[0])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Groups events: a tell and the asks that it causes are one transaction."""
+        before = self._next
+        try:
+            with self.database.transaction():
+                yield
+        except BaseException:
+            self._next = before
+            raise
+
+    def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None) -> None:
+        """Records an event, and the line of the trial that it changes. Call within :meth:`transaction`."""
+        connection = self.database.connection
+        connection.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+            (self.row.id, self._next, kind, json.dumps(payload, separators=(",", ":")), time.time()),
+        )
+        self._next += 1
+        if trial is not None:
+            connection.execute(
+                "INSERT OR REPLACE INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (self.row.id, *_columns(trial))
+            )
+
+    def events(self) -> Iterator[tuple[EventKind, Json]]:
+        """Yields every event in order."""
+        query = "SELECT kind, payload FROM events WHERE study = ? ORDER BY sequence"
+        for kind, payload in self.database.connection.execute(query, (self.row.id,)):
+            yield kind, json.loads(payload)
+
+    def trials(self) -> Iterator[TrialUpdate]:
+        """Yields the lines behind ``show`` by trial number."""
+        query = "SELECT * FROM trials WHERE study = ? ORDER BY number"
+        for row in self.database.connection.execute(query, (self.row.id,)):
+            yield _trial(row)
+
+    def best(self) -> TrialUpdate | None:
+        """Gives the candidate with the best value among those that got furthest, or None."""
+        row = self.database.connection.execute(
+            "SELECT * FROM trials WHERE study = ? AND role = 'candidate' AND loss IS NOT NULL "
+            "AND status NOT IN ('failed', 'diverged') ORDER BY budget DESC, loss, number LIMIT 1",
+            (self.row.id,),
+        ).fetchone()
+        return _trial(row) if row else None
+
+    def status(self) -> str:
+        """Reads how the study stands, as last written."""
+        (status,) = self.database.connection.execute(
+            "SELECT status FROM studies WHERE id = ?", (self.row.id,)
+        ).fetchone()
+        return str(status)
+
+    def owner(self) -> str:
+        """Reads who last ran the study."""
+        (owner,) = self.database.connection.execute("SELECT owner FROM studies WHERE id = ?", (self.row.id,)).fetchone()
+        return str(owner)
+
+    def set_status(self, status: str, owner: str = "") -> None:
+        """Writes how the study stands and who runs it."""
+        with self.database.transaction() as connection:
+            connection.execute("UPDATE studies SET status = ?, owner = ? WHERE id = ?", (status, owner, self.row.id))
+
+    def delete(self) -> None:
+        """Forgets the study."""
+        with self.database.transaction() as connection:
+            for table in ("events", "trials"):
+                connection.execute(f"DELETE FROM {table} WHERE study = ?", (self.row.id,))
+            connection.execute("DELETE FROM studies WHERE id = ?", (self.row.id,))
+
+
+def rows(database: Database, name: str | None = None) -> list[StudyRow]:
+    """Lists the studies of a workspace, oldest first."""
+    query = "SELECT id, name, created, spec, status, owner FROM studies"
+    found = (
+        database.connection.execute(query + " ORDER BY id")
+        if name is None
+        else database.connection.execute(query + " WHERE name = ?", (name,))
+    )
+    return [
+        StudyRow(id_, its_name, created, json.loads(spec), status, owner)
+        for id_, its_name, created, spec, status, owner in found
+    ]
+
+
+def taken(name: str) -> RequestError:
+    """Builds the error for a study's name that exists already."""
+    return RequestError(
+        f"a study's name must be new, but {name!r} exists in this workspace; choose another --name, go on with "
+        f"'automl resume {name}', or remove it with 'automl delete {name}'"
+    )
+
+
+def _columns(trial: TrialUpdate) -> tuple[Json, ...]:
+    finite = trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
+    return (
+        trial.number,
+        trial.role,
+        trial.label,
+        trial.status,
+        json.dumps(trial.configuration),
+        json.dumps(trial.instruction),
+        trial.budget,
+        trial.value,
+        finite,
+        json.dumps(trial.metrics),
+        trial.cost,
+        trial.attempts,
+        trial.error,
+    )
+
+
+def _trial(row: tuple[Json, ...]) -> TrialUpdate:
+    values = dict(zip((one.name for one in fields(TrialUpdate)), row[1:], strict=True))
+    for name in ("configuration", "instruction", "metrics"):
+        values[name] = json.loads(values[name])
+    return TrialUpdate(**values)

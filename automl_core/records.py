@@ -1,0 +1,284 @@
+"""Reading a workspace: studies, trials and the best of them, as the journal's tables tell them. Nothing is replayed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl_core.errors import RequestError
+from automl_core.journal import Database, StudyJournal, TrialUpdate
+from automl_core.journal.study import rows
+from automl_core.spec import StudySpec
+from automl_core.storage import Store
+from automl_core.types import Configuration, Json, Metrics
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+WORKSPACE_VARIABLE = "AUTOML_WORKSPACE"
+DEFAULT_WORKSPACE = "automl-workspace"
+JOURNAL = "journal.sqlite"
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """One line of ``automl studies``."""
+
+    name: str
+    space: str
+    searcher: str
+    dataset: str | None
+    status: str
+    trials: int
+    best_value: float | None
+    objective: str
+    created: float
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One line of ``automl show``. ``rung`` counts the rungs reached; ``value`` is what ranked, ``metrics`` are raw."""
+
+    number: int
+    role: str
+    label: str
+    status: str
+    configuration: Configuration
+    budget: int
+    rung: int
+    value: float | None
+    metrics: Metrics
+    cost: float
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best candidate: the best value among those that got furthest."""
+
+    trial: int
+    configuration: Configuration
+    budget: int
+    metrics: Metrics
+    value: float
+
+    def to_json(self) -> Json:
+        return plain(asdict(self))
+
+
+class Workspace:
+    """A directory with a journal, checkpoints and artefacts.
+
+    Args:
+        path: The directory; ``$AUTOML_WORKSPACE`` or ``./automl-workspace`` when None.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path or os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
+        self.store = Store(self.path)
+        self._database: Database | None = None
+
+    def database(self, create: bool = False) -> Database:
+        """Opens the journal, once.
+
+        Raises:
+            RequestError: When there is none and ``create`` is False.
+        """
+        if self._database is None:
+            if self.path.exists() and not self.path.is_dir():
+                raise RequestError(f"a workspace must be a directory, but {self.path} is a file; pass --workspace DIR")
+            self._database = Database(self.path / JOURNAL, create)
+        return self._database
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def exists(self) -> bool:
+        return (self.path / JOURNAL).exists()
+
+    def studies(self) -> list[StudySummary]:
+        """Lists the studies, oldest first; none where there is no workspace yet."""
+        if not self.exists():
+            return []
+        return [self.record(row.name).summary for row in rows(self.database())]
+
+    def record(self, name: str) -> StudyRecord:
+        """Finds a study.
+
+        Raises:
+            RequestError: When there is none of that name, with the nearest names.
+        """
+        return StudyRecord(self, StudyJournal.open(self.database(), name))
+
+    def delete(self, name: str) -> None:
+        """Forgets a study and removes its checkpoints; artefacts stay, since other studies may share them.
+
+        Raises:
+            RequestError: When there is none, or another process runs it.
+        """
+        journal = StudyJournal.open(self.database(), name)
+        with self.lock(journal):
+            journal.delete()
+            self.store.remove(f"checkpoints/{journal.row.id}")
+        self._lock_path(journal).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, journal: StudyJournal) -> Iterator[None]:
+        """Makes this process the study's only writer.
+
+        Raises:
+            RequestError: When another process is, naming it.
+        """
+        lock = self._try_lock(journal)
+        if lock is None:
+            raise RequestError(
+                f"a study must be written by one process, but {journal.row.name!r} is being run by "
+                f"{journal.owner() or 'another process'}; wait for it, or end it"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_running(self, journal: StudyJournal) -> bool:
+        """Whether some process runs the study now."""
+        lock = self._try_lock(journal)
+        if lock is not None:
+            lock.release()
+        return lock is None
+
+    def _try_lock(self, journal: StudyJournal) -> BaseFileLock | None:
+        from filelock import FileLock, Timeout
+
+        path = self._lock_path(journal)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
+
+    def _lock_path(self, journal: StudyJournal) -> Path:
+        return self.path / "locks" / f"{journal.row.id}.lock"
+
+
+class StudyRecord:
+    """A study as recorded.
+
+    Args:
+        workspace: Where it is.
+        journal: Its part of the journal.
+    """
+
+    def __init__(self, workspace: Workspace, journal: StudyJournal) -> None:
+        self.workspace = workspace
+        self.journal = journal
+        self.spec = StudySpec.from_json(journal.row.spec)
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``interrupted``, ``time-limit`` or ``failed``."""
+        status = self.journal.status()
+        if status == "running" and not self.workspace.is_running(self.journal):
+            return "interrupted"  # its process was killed before it could say so
+        return status
+
+    @property
+    def summary(self) -> StudySummary:
+        best = self.best()
+        return StudySummary(
+            name=self.journal.row.name,
+            space=self.spec.space.name,
+            searcher=self.spec.searcher.name,
+            dataset=self.spec.dataset.name if self.spec.dataset else None,
+            status=self.status,
+            trials=sum(1 for row in self.trials() if row.role == "candidate"),
+            best_value=best.value if best else None,
+            objective=self.spec.objectives[0],
+            created=self.journal.row.created,
+        )
+
+    def trials(self) -> list[TrialRow]:
+        """Lists the trials of both roles by number."""
+        return [self._row(trial) for trial in self.journal.trials()]
+
+    def best(self) -> Best | None:
+        """Gives the best candidate, or None when none has a value yet."""
+        trial = self.journal.best()
+        if trial is None or trial.value is None:
+            return None
+        return Best(trial.number, trial.configuration, trial.budget, trial.metrics, trial.value)
+
+    def baselines(self, budget: int) -> list[TrialRow]:
+        """Lists finished support trials of the search that trained something for comparison at a budget."""
+        return [
+            self._row(trial)
+            for trial in self.journal.trials()
+            if trial.role == "support"
+            and trial.status == "completed"
+            and trial.budget == budget
+            and (trial.instruction or {}).get("purpose") == "baseline"
+        ]
+
+    def rungs(self) -> list[dict[str, int]]:
+        """Counts, per rung budget, the candidates that reached it."""
+        budgets = [row.budget for row in self.trials() if row.role == "candidate"]
+        return [{"budget": rung, "reached": sum(1 for budget in budgets if budget >= rung)} for rung in self.spec.rungs]
+
+    def failures(self) -> list[TrialRow]:
+        return [row for row in self.trials() if row.status in ("failed", "diverged")]
+
+    def to_json(self, times: bool = True) -> Json:
+        """Gives all of it as JSON; without times, two runs of the same study give the same."""
+        trials = [asdict(row) for row in self.trials()]
+        best = self.best()
+        document = {
+            "study": self.journal.row.name,
+            "status": self.status,
+            "spec": self.spec.to_json(),
+            "trials": trials,
+            "rungs": self.rungs(),
+            "best": best.to_json() if best else None,
+        }
+        if times:
+            document["created"] = self.journal.row.created
+        else:
+            for trial in trials:
+                del trial["cost"]
+        return plain(document)
+
+    def _row(self, trial: TrialUpdate) -> TrialRow:
+        return TrialRow(
+            number=trial.number,
+            role=trial.role,
+            label=trial.label,
+            status=trial.status,
+            configuration=trial.configuration,
+            budget=trial.budget,
+            rung=sum(1 for rung in self.spec.rungs if trial.budget >= rung) if trial.role == "candidate" else 0,
+            value=trial.value,
+            metrics=trial.metrics,
+            cost=trial.cost,
+            attempts=trial.attempts,
+            error=trial.error,
+        )
+
+
+def plain(value: Json) -> Json:
+    """Makes a value that strict JSON can hold: mappings and sequences plain, numbers that are not finite None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,158 @@
+"""Retraining: the chosen configuration, trained anew on training + validation data and measured on the test data."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from automl_core.assembly import build_dataset, build_evaluator, choose_preset, split_options
+from automl_core.engine.loop import Purpose
+from automl_core.engine.progress import Progress
+from automl_core.engine.state import Trial
+from automl_core.errors import RequestError, StudyFailed
+from automl_core.interfaces import ArtefactRequest
+from automl_core.records import TrialRow, plain
+from automl_core.spec import Part
+from automl_core.types import Json
+
+if TYPE_CHECKING:
+    from automl_core.study import Study
+
+LABEL = "retraining"
+
+
+def retrain(
+    study: Study,
+    trial: int | None,
+    epochs: int | None,
+    repeats: int,
+    dataset: str | None,
+    preset: str | None,
+    options: Mapping[str, Mapping[str, Json]],
+    progress: Progress,
+    time_limit: float | None = None,
+) -> dict[str, Json]:
+    """Trains a candidate and its controls ``repeats`` times each, as support trials of the study.
+
+    Args:
+        study: A study that has been run.
+        trial: The candidate; the best one when None.
+        epochs: Budget of each training; that of the preset when one is given, else the study's maximum.
+        repeats: Number of trainings, each with its own seed.
+        dataset: Another data set than the study's.
+        preset: Another preset's trainer options than the study's.
+        options: Options of ``dataset`` and ``trainer`` that win over those.
+        progress: Watches.
+        time_limit: Seconds after which to stop; calling again goes on.
+
+    Returns:
+        JSON: ``trial``, ``epochs``, ``dataset``, ``metric``, ``status``, and per label (the retraining and each
+        control) the test values, their mean and their sample standard deviation.
+
+    Raises:
+        RequestError: For an unknown trial, or numbers that are not above 0.
+        StudyFailed: When a training failed.
+    """
+    from automl_core.running import session
+
+    chosen = candidate(study, trial)
+    if repeats < 1:
+        raise RequestError(f"repeats must be above 0, but got {repeats}; pass --repeats 1 or more")
+    setting, preset_budget = _setting(study, dataset, preset, options)
+    budget = epochs if epochs is not None else preset_budget or study.spec.max_budget
+    if budget < 1:
+        raise RequestError(f"epochs must be above 0, but got {budget}; pass --epochs 1 or more")
+    assembly = study.assembly
+    bench = assembly.workbench(setting)
+    bench.evaluator.check(assembly.space, bench.dataset)
+    subject = assembly.space.decode(chosen.configuration)
+    subjects = {LABEL: subject, **bench.evaluator.controls(subject)}
+    status_before = study.status
+    trained: dict[str, list[Trial]] = {}
+    with session(study, time_limit, progress) as engine:
+        engine.observers.progress.started(study)
+        for label, description in subjects.items():
+            requests = [ArtefactRequest(label, description, budget, "final", repeat) for repeat in range(repeats)]
+            purpose: Purpose = "retraining" if label == LABEL else "control"
+            trained[label] = engine.train(requests, purpose, of=chosen.number, setting=setting)
+        study.status = status_before
+    progress.finished(study)
+    _refuse_failures(trained)
+    name = setting["dataset"]["name"] if setting else study.spec.dataset.name if study.spec.dataset else None
+    return {
+        "study": study.name,
+        "trial": chosen.number,
+        "epochs": budget,
+        "dataset": name,
+        "metric": assembly.objectives[0].metric,
+        "repeats": repeats,
+        "status": engine.cut_short or "finished",
+        "results": [_result(label, trials) for label, trials in trained.items()],
+    }
+
+
+def candidate(study: Study, trial: int | None) -> TrialRow:
+    """Finds a candidate by number; the best one for None.
+
+    Raises:
+        RequestError: When there is no such candidate.
+    """
+    number = study.best.trial if trial is None else trial
+    found = {row.number: row for row in study.record.trials() if row.role == "candidate"}
+    if number not in found:
+        raise RequestError(
+            f"--trial must name a candidate of study {study.name!r}, but got {number}; 'automl show {study.name}' "
+            f"lists its {len(found)}"
+        )
+    return found[number]
+
+
+def _setting(
+    study: Study, dataset: str | None, preset: str | None, options: Mapping[str, Mapping[str, Json]]
+) -> tuple[dict[str, Json], int | None]:
+    """Gives what differs from the study's own data set and trainer, and the preset's budget if one was named."""
+    by_part = split_options(options)
+    misplaced = [part for part, values in by_part.items() if values and part not in ("dataset", "trainer")]
+    if misplaced:
+        raise RequestError(f"a retraining takes options of dataset and trainer, but got some of {misplaced[0]}")
+    if dataset is None and preset is None and not by_part["dataset"] and not by_part["trainer"]:
+        return {}, None
+    spec, assembly = study.spec, study.assembly
+    same = dataset is None or (spec.dataset is not None and dataset == spec.dataset.name)
+    if spec.dataset is not None and spec.dataset.given and same:
+        raise RequestError("a retraining with options needs a data set by name, but the study was given an object")
+    recorded = spec.dataset.options if same and spec.dataset is not None else {}
+    if preset is not None:  # what the study's preset chose (a limit, say) goes; what the user chose stays
+        theirs = choose_preset(assembly.evaluator, assembly.dataset, spec.preset).get("dataset", {})
+        recorded = {key: value for key, value in recorded.items() if key not in theirs}
+    name = dataset or (spec.dataset.name if spec.dataset is not None else "")
+    chosen = Part(name, {**recorded, **by_part["dataset"]})
+    trainer, budget = spec.trainer, None
+    if preset is not None:
+        evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
+        data = build_dataset(chosen, evaluator, assembly.objects, assembly.registry)
+        found = choose_preset(evaluator, data, preset)
+        trainer, budget = found.get("trainer", {}), found.get("max_budget")
+    setting = {"dataset": {"name": name, "options": dict(chosen.options)}, "trainer": {**trainer, **by_part["trainer"]}}
+    return setting, budget
+
+
+def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
+    for label, trials in trained.items():
+        for trial in trials:
+            if trial.status in ("failed", "diverged"):
+                reason = trial.error.strip().splitlines()[-1] if trial.error else trial.status
+                raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {reason}")
+
+
+def _result(label: str, trials: list[Trial]) -> dict[str, Json]:
+    values = [trial.values[0] for trial in trials if trial.status == "completed" and trial.values]
+    result = {
+        "label": label,
+        "trials": [trial.number for trial in trials],
+        "values": values,
+        "mean": statistics.fmean(values) if values else None,
+        "deviation": statistics.stdev(values) if len(values) > 1 else None,
+    }
+    return dict(plain(result))

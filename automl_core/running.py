@@ -1,0 +1,167 @@
+"""Runs a study: locks it, replays its journal, drives the engine, and says in its row how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from automl_core.engine.loop import Engine, Resources
+from automl_core.engine.observers import Observers
+from automl_core.engine.progress import Progress
+from automl_core.engine.state import StudyState
+from automl_core.engine.worker import Worker
+from automl_core.errors import RequestError, StudyFailed
+from automl_core.plugins import get_registry
+
+if TYPE_CHECKING:
+    from automl_core.study import Study
+
+
+def run_study(study: Study, time_limit: float | None, progress: Progress, trials: int | None = None) -> str:
+    """Searches until done or cut short.
+
+    Args:
+        study: A study whose row is written.
+        time_limit: Seconds; None for no limit.
+        progress: Watches.
+        trials: Extends the study to so many candidates in all.
+
+    Returns:
+        ``finished``, ``interrupted`` or ``time-limit``.
+
+    Raises:
+        StudyFailed: When every candidate failed.
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise RequestError(f"a time limit must be above 0 seconds, but got {time_limit:g}; raise --time-limit")
+    with session(study, time_limit, progress) as engine:
+        if trials is not None:
+            _extend(engine, trials)
+        engine.observers.started()
+        engine.search()
+        _compare(study, engine)
+        study.status = engine.cut_short or _ending(engine)
+    progress.finished(study)
+    if study.status == "failed":
+        raise StudyFailed(_first_failure(engine))
+    return study.status
+
+
+@contextmanager
+def session(study: Study, time_limit: float | None, progress: Progress) -> Iterator[Engine]:
+    """Gives an engine at the state that the study's journal tells, while this process is its only writer."""
+    journal, assembly, store = study.record.journal, study.assembly, study.workspace.store
+    with study.workspace.lock(journal):
+        before = study.record.journal.status()
+        journal = journal.open(journal.database, journal.row.name)
+        journal.set_status("running", f"process {os.getpid()} on {socket.gethostname()}")
+        study.status = "interrupted"
+        try:
+            store.sweep(f"checkpoints/{journal.row.id}")
+            state = StudyState(assembly.searcher(), assembly.problem)
+            state.replay(journal.events())
+            executor = assembly.executor()
+            worker = Worker(
+                assembly.workbench,
+                store,
+                device=assembly.device,
+                threads=assembly.threads,
+                observe=progress.observed,
+                cached=executor.slots,
+            )
+            executor.start(worker)
+            names = [part.name for part in assembly.spec.estimators]
+            resources = Resources(
+                journal=journal,
+                store=store,
+                executor=executor,
+                worker=worker,
+                workbench=assembly.workbench,
+                identity=assembly.identity,
+                retention=assembly.spec.checkpoint,
+                curve_estimators=assembly.curve_estimators,
+                ranking=names[0] if names else None,
+            )
+            deadline = None if time_limit is None else time.monotonic() + time_limit
+            engine = Engine(state, resources, Observers(study, get_registry(), progress), deadline)
+            try:
+                with _interruptible(engine):
+                    yield engine
+            finally:
+                executor.close()
+        except RequestError:
+            study.status = before  # refused before anything was done
+            raise
+        finally:
+            journal.set_status(study.status)
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """Makes the first Ctrl-C (or SIGTERM) end the run at the next unit, and the second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def first(number: int, frame: FrameType | None) -> None:
+        engine.interrupt()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    for number in before:
+        signal.signal(number, first)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _extend(engine: Engine, trials: int) -> None:
+    state = engine.state
+    started = sum(1 for trial in state.trials if trial.job.role == "candidate")
+    if trials <= 0 or trials < started:
+        raise RequestError(
+            f"a study can only be extended, but it has {started} candidates and --trials {trials} was asked for; "
+            f"pass --trials {started + 1} or more"
+        )
+    if trials == state.problem.trials:
+        return
+    with engine.resources.journal.transaction():
+        state.extended(trials)
+        engine.resources.journal.append("extend", {"trials": trials})
+
+
+def _compare(study: Study, engine: Engine) -> None:
+    """Trains what the evaluator wants to see beside the best configuration, on the same budget."""
+    incumbent = engine.state.incumbent
+    if engine.cut_short or incumbent is None:
+        return
+    best = engine.state.trials[incumbent]
+    description = study.assembly.space.decode(best.job.configuration)
+    requests = study.assembly.evaluator.baselines(description, best.budget)
+    if requests:
+        engine.train(requests, "baseline", of=incumbent)
+
+
+def _ending(engine: Engine) -> str:
+    candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
+    return "failed" if candidates and engine.state.incumbent is None else "finished"
+
+
+def _first_failure(engine: Engine) -> str:
+    candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
+    first = next((trial for trial in candidates if trial.error), candidates[0])
+    reason = first.error.strip().splitlines()[-1] if first.error else "no value"
+    return (
+        f"at least one candidate must end with a value, but all {len(candidates)} failed; trial {first.number} was the "
+        f"first: {reason}"
+    )

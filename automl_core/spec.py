@@ -1,0 +1,134 @@
+"""What a study is made of, as plain JSON: this is what its row in the journal records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from automl_core.errors import RequestError, unknown
+from automl_core.types import Direction, Json, Objective
+
+PARTS = ("space", "searcher", "evaluator", "estimator", "executor", "dataset", "trainer")
+"""Parts whose options ``--set part.option=value`` reaches."""
+
+Retention = Literal["needed", "all"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a study: a registered name with options, or a Python object that no journal can hold.
+
+    Args:
+        name: Registered name; for an object, its class, for people to read.
+        options: Options as the user and the preset gave them.
+        given: Whether it was given as an object.
+    """
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+    given: bool = False
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """Everything that rebuilds a study. Parts and budgets are resolved: presets have been applied."""
+
+    name: str
+    space: Part
+    searcher: Part
+    evaluator: Part
+    estimators: tuple[Part, ...]
+    executor: Part
+    dataset: Part | None
+    trainer: Mapping[str, Json]
+    objectives: tuple[str, ...]
+    min_budget: int
+    max_budget: int
+    trials: int | None
+    seed: int
+    preset: str
+    device: str = "auto"
+    threads: int | None = None
+    workers: int = 1
+    checkpoint: Retention = "needed"
+    version: str = ""
+    unit: str = ""
+    rungs: tuple[int, ...] = ()
+
+    @property
+    def objects(self) -> list[str]:
+        """Names of the parts that were given as Python objects."""
+        parts: dict[str, Part | None] = {
+            "space": self.space,
+            "searcher": self.searcher,
+            "evaluator": self.evaluator,
+            "dataset": self.dataset,
+            "executor": self.executor,
+        }
+        found = [kind for kind, part in parts.items() if part is not None and part.given]
+        return found + (["estimator"] if any(part.given for part in self.estimators) else [])
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        changed = dict(data)
+        for kind in ("space", "searcher", "evaluator", "executor"):
+            changed[kind] = Part(**data[kind])
+        changed["dataset"] = None if data["dataset"] is None else Part(**data["dataset"])
+        changed["estimators"] = tuple(Part(**part) for part in data["estimators"])
+        for name in ("objectives", "rungs"):
+            changed[name] = tuple(data[name])
+        return cls(**changed)
+
+
+def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: bool = False) -> Objective:
+    """Reads ``metric`` or ``metric:max|min``.
+
+    Args:
+        text: What the user gave.
+        metrics: Metrics that the evaluator reports, with their usual directions.
+        open_ended: Whether the evaluator may report metrics that it does not declare.
+
+    Raises:
+        RequestError: For an unknown metric or direction.
+    """
+    metric, _, direction = text.partition(":")
+    if metric not in metrics and not open_ended:
+        raise unknown("objective", metric, metrics)
+    if direction not in ("", "max", "min"):
+        raise RequestError(f"an objective must be METRIC, METRIC:max or METRIC:min, but got {text!r}")
+    if direction == "":
+        return Objective(metric, metrics.get(metric, "max"))
+    return Objective(metric, "max" if direction == "max" else "min")
+
+
+def check_numbers(spec: StudySpec) -> None:
+    """Refuses budgets, trials and the like that cannot work.
+
+    Raises:
+        RequestError: Naming the rule, the value and the way out.
+    """
+    positive: Sequence[tuple[str, Any, str]] = (
+        ("min_budget", spec.min_budget, "--min-budget"),
+        ("max_budget", spec.max_budget, "--max-budget"),
+        ("trials", spec.trials, "--trials"),
+        ("threads", spec.threads, "--threads"),
+        ("workers", spec.workers, "--workers"),
+    )
+    for name, value, flag in positive:
+        if value is None and name in ("trials", "threads"):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise RequestError(f"{name} must be a whole number above 0, but got {value!r}; pass {flag} 1 or more")
+    if isinstance(spec.seed, bool) or not isinstance(spec.seed, int) or spec.seed < 0:
+        raise RequestError(f"seed must be a whole number from 0, but got {spec.seed!r}; pass --seed 0 or more")
+    if spec.min_budget > spec.max_budget:
+        raise RequestError(
+            f"min_budget <= max_budget must hold, but got {spec.min_budget} and {spec.max_budget}; "
+            "lower --min-budget or raise --max-budget"
+        )
+    if spec.checkpoint not in ("needed", "all"):
+        raise unknown("checkpoint retention", str(spec.checkpoint), ("needed", "all"))

@@ -1,0 +1,117 @@
+"""Directories that are there whole or not at all: checkpoints and artefacts.
+
+What is to be kept is written into a temporary directory, listed in a manifest of names, sizes and hashes, and renamed
+into place. A directory without a fitting manifest is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from automl_core import faults
+from automl_core.errors import AutomlError
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+
+
+class DamagedError(AutomlError):
+    """A kept directory is not what its manifest says (exit code 1)."""
+
+
+class Store:
+    """Keeps directories under keys such as ``checkpoints/3/12/unit-000004``.
+
+    Args:
+        root: Directory to keep them in; made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """Gives an empty directory to fill; on leaving the block it appears under ``key``.
+
+        When the key is there already (another study made the same artefact meanwhile), the first one stays.
+        """
+        final = self.root / key
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.parent / f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        temporary.mkdir()
+        try:
+            yield temporary
+            faults.point("store.filled")
+            (temporary / MANIFEST).write_text(json.dumps(_manifest(temporary), indent=1))
+            faults.point("store.manifest")
+            try:
+                temporary.rename(final)
+            except OSError:
+                if not final.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        faults.point("store.renamed")
+
+    def has(self, key: str) -> bool:
+        return (self.root / key / MANIFEST).is_file()
+
+    def directory(self, key: str) -> Path:
+        """Gives the directory under a key, after holding it against its manifest.
+
+        Raises:
+            DamagedError: When it is missing or differs from its manifest.
+        """
+        directory = self.root / key
+        try:
+            expected = json.loads((directory / MANIFEST).read_text())
+            actual = _manifest(directory)
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{directory} must hold what its manifest lists, but: {error}") from error
+        if actual != expected:
+            changed = sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
+            raise DamagedError(
+                f"{directory} must hold what its manifest lists, but {', '.join(changed)} differ; "
+                "remove that directory, then 'automl resume' makes it again where it can"
+            )
+        return directory
+
+    def keys(self, prefix: str) -> list[str]:
+        """Lists the complete directories right below a prefix, sorted by name."""
+        parent = self.root / prefix
+        if not parent.is_dir():
+            return []
+        below = (f"{prefix}/{child.name}" for child in parent.iterdir() if child.is_dir())
+        return sorted(key for key in below if self.has(key))
+
+    def remove(self, key: str) -> None:
+        """Removes a directory, or everything below a prefix; nothing happens when it is not there."""
+        doomed = self.root / key
+        if not doomed.is_dir():
+            return
+        # Renamed first: a kill in between must not leave half a directory under the key.
+        gone = doomed.parent / f"{TEMPORARY}gone-{uuid.uuid4().hex[:8]}"
+        doomed.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def sweep(self, prefix: str) -> None:
+        """Removes what killed processes left half-written below a prefix. Call while holding the study's lock."""
+        parent = self.root / prefix
+        for left in parent.rglob(f"{TEMPORARY}*") if parent.is_dir() else ():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _manifest(directory: Path) -> dict[str, list[object]]:
+    """Maps each file below a directory, but the manifest, to its size in bytes and its SHA-256."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {
+        path.relative_to(directory).as_posix(): [path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()]
+        for path in files
+    }

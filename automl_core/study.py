@@ -1,0 +1,361 @@
+"""Studies: what people run, resume and ask for the best of.
+
+::
+
+    from automl_core import Study
+
+    study = Study(space="ktg", searcher="asha", dataset="digits", trials=20, seed=0).run()
+    print(study.best.value, study.best.configuration)
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import automl_core
+from automl_core.assembly import Assembly, resolve, split_options
+from automl_core.engine.progress import Progress
+from automl_core.errors import RequestError
+from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, SearchSpace, Stage
+from automl_core.journal.study import StudyJournal, rows, taken
+from automl_core.plugins import get_registry
+from automl_core.records import Best, StudyRecord, Workspace
+from automl_core.spec import Part, Retention, StudySpec
+from automl_core.types import EMPTY, Json
+
+if TYPE_CHECKING:
+    import pandas
+    from ConfigSpace import ConfigurationSpace
+
+    from automl_core.functions import Function
+
+FIRST = ("amber", "brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "quiet", "swift")
+SECOND = ("alder", "birch", "cedar", "comet", "ember", "finch", "harbor", "heron", "maple", "otter", "river", "tern")
+
+
+class Study:
+    """One search with its journal. Building one checks everything and writes nothing.
+
+    Any part may be a registered name or an object. A study that holds Python objects is resumed from Python, with
+    the same objects: ``Study.resume(name, evaluator=function)``.
+
+    Args:
+        space: A search space, or a plain ``ConfigSpace.ConfigurationSpace``.
+        searcher: A searcher.
+        evaluator: An evaluator, or a function ``(configuration, budget, seed) -> float | dict``; the space's own one
+            when None.
+        estimator: Names of estimators; the first one ranks, the others are recorded.
+        dataset: A data set; the evaluator's default when None.
+        executor: An executor.
+        objective: ``metric`` or ``metric:max|min``; the evaluator's first metric when None.
+        min_budget: Smallest budget at which trials are compared, in the evaluator's unit.
+        max_budget: Budget of a complete trial. The preset decides when None; 1 where it does not.
+        trials: How many candidates to start. The preset, or else the searcher, decides when None.
+        seed: Everything random follows from it.
+        preset: ``quick`` or ``paper``, or another that the evaluator has.
+        options: Options by part: ``{"searcher": {"eta": 3}, "trainer": {"batch": 32}}``.
+        name: The study's name; made up when None.
+        workspace: Directory; ``$AUTOML_WORKSPACE`` or ``./automl-workspace`` when None.
+        device: ``auto``, ``cpu`` or ``cuda:0``.
+        threads: Threads per worker; the cores divided by the workers when None.
+        workers: How many jobs run at once.
+        checkpoint: ``needed`` keeps checkpoints of trials that may go on and of the best, ``all`` keeps all.
+
+    Raises:
+        RequestError: When something is unknown, out of range or does not fit together.
+    """
+
+    def __init__(
+        self,
+        space: str | SearchSpace | ConfigurationSpace,
+        searcher: str | Searcher = "asha",
+        *,
+        evaluator: str | Evaluator | Function | None = None,
+        estimator: str | Sequence[str] = (),
+        dataset: str | Dataset | None = None,
+        executor: str | Executor = "serial",
+        objective: str | Sequence[str] | None = None,
+        min_budget: int | None = None,
+        max_budget: int | None = None,
+        trials: int | None = None,
+        seed: int = 0,
+        preset: str = "quick",
+        options: Mapping[str, Mapping[str, Json]] = EMPTY,
+        name: str | None = None,
+        workspace: str | Path | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        workers: int = 1,
+        checkpoint: Retention = "needed",
+    ) -> None:
+        registry = get_registry()
+        by_part = split_options(options)
+        given = {"space": space, "searcher": searcher, "evaluator": evaluator, "dataset": dataset, "executor": executor}
+        objects = {kind: one for kind, one in given.items() if one is not None and not isinstance(one, str)}
+        parts = {kind: _part(kind, one, by_part[kind]) for kind, one in given.items()}
+        estimators = (estimator,) if isinstance(estimator, str) else tuple(estimator)
+        request = StudySpec(
+            name=name or "",
+            space=parts["space"],
+            searcher=parts["searcher"],
+            evaluator=parts["evaluator"],
+            estimators=tuple(Part(one, by_part["estimator"] if one == estimators[0] else {}) for one in estimators),
+            executor=parts["executor"],
+            dataset=None if dataset is None and not by_part["dataset"] else parts["dataset"],
+            trainer=by_part["trainer"],
+            objectives=(objective,) if isinstance(objective, str) else tuple(objective or ()),
+            min_budget=0,
+            max_budget=0,
+            trials=None,
+            seed=seed,
+            preset=preset,
+            device=device,
+            threads=threads,
+            workers=workers,
+            checkpoint=checkpoint,
+            version=automl_core.__version__,
+        )
+        wanted = {"min_budget": min_budget, "max_budget": max_budget, "trials": trials}
+        spec, self.notes = resolve(request, objects, registry, wanted)
+        self.workspace = Workspace(workspace)
+        spec = replace(spec, name=self._free_name(spec))
+        self.assembly = Assembly(spec, objects, registry)
+        self.status = "new"
+        self._journal: StudyJournal | None = None
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def run(self, time_limit: float | None = None, progress: Progress | None = None) -> Self:
+        """Searches, or goes on with a search that was cut short.
+
+        Args:
+            time_limit: Seconds after which to stop at the next unit; the study can be resumed.
+            progress: Watches the run.
+
+        Returns:
+            The study itself; ``status`` is ``finished``, ``interrupted`` (Ctrl-C) or ``time-limit``.
+
+        Raises:
+            RequestError: When the name is taken, or another process runs the study.
+            StudyFailed: When every candidate failed.
+        """
+        from automl_core.running import run_study
+
+        if self._journal is None:
+            database = self.workspace.database(create=True)
+            self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
+        self.status = run_study(self, time_limit, progress or Progress())
+        return self
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        workspace: str | Path | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        **objects: Any,
+    ) -> Self:
+        """Builds a recorded study again, without running it.
+
+        Args:
+            name: The study's name.
+            workspace: As for a new study.
+            device: Another device than the recorded one.
+            threads: Another number of threads than the recorded one. Bit-equal results need the same number.
+            objects: The parts that were given as objects, by kind: ``evaluator=function``.
+
+        Raises:
+            RequestError: When there is no such study, or an object is missing.
+        """
+        study = cls.__new__(cls)
+        study.workspace = Workspace(workspace)
+        record = study.workspace.record(name)
+        lacking = [kind for kind in record.spec.objects if kind not in objects]
+        if lacking:
+            arguments = ", ".join(f"{kind}=..." for kind in lacking)
+            raise RequestError(
+                f"study {name!r} holds Python objects ({', '.join(lacking)}), which no journal can hold; go on with it "
+                f"from Python: Study.resume({name!r}, {arguments})"
+            )
+        unexpected = sorted(set(objects) - set(record.spec.objects))
+        if unexpected:
+            raise RequestError(
+                f"study {name!r} was begun with {unexpected[0]} given by name, but an object was passed; leave it out"
+            )
+        spec = replace(record.spec, device=device or record.spec.device, threads=threads or record.spec.threads)
+        study.assembly = Assembly(spec, objects, get_registry())
+        study.notes = []
+        study.status = record.status
+        study._journal = record.journal
+        return study
+
+    @classmethod
+    def resume(
+        cls,
+        name: str,
+        *,
+        workspace: str | Path | None = None,
+        trials: int | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        time_limit: float | None = None,
+        progress: Progress | None = None,
+        **objects: Any,
+    ) -> Self:
+        """Goes on with a study; with ``trials`` also extends one, finished or not, to that many candidates in all.
+
+        Raises:
+            RequestError: As :meth:`load`, and when ``trials`` is below what the study has.
+        """
+        from automl_core.running import run_study
+
+        study = cls.load(name, workspace=workspace, device=device, threads=threads, **objects)
+        study.status = run_study(study, time_limit, progress or Progress(), trials=trials)
+        return study
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.assembly.spec
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study as the journal's tables tell it.
+
+        Raises:
+            RequestError: When it has not been run.
+        """
+        if self._journal is None:
+            raise RequestError(f"study {self.name!r} must have been run first; call run()")
+        return StudyRecord(self.workspace, self._journal)
+
+    @property
+    def best(self) -> Best:
+        """The best candidate; ``value`` is what ranked it, ``metrics`` are raw.
+
+        Raises:
+            RequestError: When no candidate has a value.
+        """
+        best = self.record.best()
+        if best is None:
+            raise RequestError(f"study {self.name!r} must hold a candidate with a value, but has none; resume it")
+        return best
+
+    @property
+    def trials(self) -> pandas.DataFrame:
+        """One row per trial, support trials included; hyperparameters and metrics in columns of their own."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                {
+                    "trial": row.number,
+                    "role": row.role,
+                    "label": row.label,
+                    "status": row.status,
+                    "budget": row.budget,
+                    "rung": row.rung,
+                    "value": row.value,
+                    "cost": row.cost,
+                    "error": row.error,
+                    **{f"metric_{name}": value for name, value in row.metrics.items()},
+                    **row.configuration,
+                }
+                for row in self.record.trials()
+            ]
+        )
+
+    @property
+    def baselines(self) -> list[dict[str, Json]]:
+        """What was trained to stand beside the best: label, budget, value and metrics, each of one seed."""
+        return [
+            {"label": row.label, "trial": row.number, "budget": row.budget, "value": row.value, "metrics": row.metrics}
+            for row in self.record.baselines(self.best.budget)
+        ]
+
+    def draw_best(self) -> str | None:
+        """Draws the best description as text; None when its evaluator draws nothing."""
+        best = self.best
+        description = self.assembly.space.decode(best.configuration)
+        return self.assembly.evaluator.draw(description, best.metrics)
+
+    def picture_best(self) -> str | None:
+        """Draws the best description as SVG; None when its evaluator draws nothing."""
+        best = self.best
+        description = self.assembly.space.decode(best.configuration)
+        return self.assembly.evaluator.picture(description, best.metrics)
+
+    # -- before and after ----------------------------------------------------------------------------------------
+
+    def plan(self) -> dict[str, Json]:
+        """Says what a run would do: sizes, rungs, estimated time. Trains a few steps to measure, writes nothing."""
+        from automl_core.planning import plan
+
+        return plan(self)
+
+    def retrain(
+        self,
+        trial: int | None = None,
+        epochs: int | None = None,
+        repeats: int = 5,
+        dataset: str | None = None,
+        preset: str | None = None,
+        options: Mapping[str, Mapping[str, Json]] = EMPTY,
+        progress: Progress | None = None,
+        time_limit: float | None = None,
+    ) -> dict[str, Json]:
+        """Trains a candidate anew on training + validation data and measures it on the test data.
+
+        See :func:`automl_core.retraining.retrain`.
+        """
+        from automl_core.retraining import retrain
+
+        return retrain(self, trial, epochs, repeats, dataset, preset, options, progress or Progress(), time_limit)
+
+    def export(self, directory: str | Path, trial: int | None = None) -> dict[str, Json]:
+        """Writes a candidate's weights, description and numbers. See :func:`automl_core.retraining.export`."""
+        from automl_core.exporting import export
+
+        return export(self, Path(directory), trial)
+
+    def then(self, stage: str | Stage, **options: Any) -> Json:
+        """Runs a stage on this study and gives its report.
+
+        Raises:
+            RequestError: For an unknown stage or option.
+        """
+        built: Stage = stage if isinstance(stage, Stage) else get_registry().create("stage", stage, options)
+        return built.run(self)
+
+    def _free_name(self, spec: StudySpec) -> str:
+        known = {row.name for row in rows(self.workspace.database())} if self.workspace.exists() else set()
+        if spec.name:
+            if spec.name in known:
+                raise taken(spec.name)
+            if spec.name != spec.name.strip() or not spec.name.isprintable() or "/" in spec.name:
+                raise RequestError(f"a study's name must be printable text without '/', but got {spec.name!r}")
+            return spec.name
+        for _ in range(100):
+            made_up = f"{spec.space.name}-{secrets.choice(FIRST)}-{secrets.choice(SECOND)}"
+            if made_up not in known:
+                return made_up
+        return f"{spec.space.name}-{secrets.token_hex(6)}"
+
+
+def _part(kind: str, given: Any, options: Mapping[str, Json]) -> Part:
+    if given is None or isinstance(given, str):
+        return Part(given or "", options)
+    if options:
+        raise RequestError(f"options of {kind} must go into the object itself when one is given, but got {options}")
+    return Part(getattr(given, "name", "") or getattr(given, "__name__", type(given).__name__), given=True)
