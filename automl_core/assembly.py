@@ -95,7 +95,7 @@ class Assembly:
         return {name: one for name, one in self.estimators().items() if not one.needs}
 
     def workbench(self, setting: Mapping[str, Json]) -> Bench:
-        """Gives evaluator and data set under ``{"dataset": {...}, "trainer": {...}}``; ``{}`` stands for the study's."""
+        """Gives evaluator and data set under ``{"dataset": {...}, "trainer": {...}}``; ``{}`` means the study's."""
         key = repr(sorted(setting.items())) if setting else "{}"
         if key not in self._benches:
             dataset = Part(**setting["dataset"]) if setting.get("dataset") else None

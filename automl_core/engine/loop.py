@@ -237,8 +237,9 @@ class Engine:
 
     def _journal_ask(self, job: Job, label: str, address: str | None, requires: tuple[str, ...]) -> None:
         payload = {"job": job.to_json(), "label": label, "address": address, "requires": list(requires)}
+        new = job.trial == self.state.next_trial
         trial = self.state.asked(job, label, address, requires)
-        self.resources.journal.append("ask", payload, self.state.update(trial))
+        self.resources.journal.append("ask", payload, self.state.update(trial), new)
 
     def _journal_tell(self, number: int, outcome: Outcome) -> Trial:
         trial = self.state.told(number, outcome)

@@ -17,6 +17,15 @@ from automl_core.types import Json
 
 EventKind = Literal["ask", "tell", "extend"]
 
+encode = json.JSONEncoder(separators=(",", ":")).encode
+"""Built once: ``json.dumps`` with separators builds an encoder at every call."""
+
+INSERT_TRIAL = "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+UPDATE_TRIAL = (
+    "UPDATE trials SET status = ?, budget = ?, value = ?, loss = ?, metrics = ?, cost = ?, attempts = ?, error = ? "
+    "WHERE study = ? AND number = ?"
+)
+
 
 @dataclass(frozen=True)
 class StudyRow:
@@ -106,18 +115,19 @@ class StudyJournal:
             self._next = before
             raise
 
-    def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None) -> None:
-        """Records an event, and the line of the trial that it changes. Call within :meth:`transaction`."""
+    def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None, new: bool = False) -> None:
+        """Records an event, and the line of the trial that it changes or begins. Call within :meth:`transaction`."""
         connection = self.database.connection
         connection.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-            (self.row.id, self._next, kind, json.dumps(payload, separators=(",", ":")), time.time()),
+            (self.row.id, self._next, kind, encode(payload), time.time()),
         )
         self._next += 1
-        if trial is not None:
-            connection.execute(
-                "INSERT OR REPLACE INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (self.row.id, *_columns(trial))
-            )
+        if trial is not None and new:
+            fixed = (trial.role, trial.label, trial.status, encode(trial.configuration), encode(trial.instruction))
+            connection.execute(INSERT_TRIAL, (self.row.id, trial.number, *fixed, *_progress(trial)))
+        elif trial is not None:
+            connection.execute(UPDATE_TRIAL, (trial.status, *_progress(trial), self.row.id, trial.number))
 
     def events(self) -> Iterator[tuple[EventKind, Json]]:
         """Yields every event in order."""
@@ -187,23 +197,10 @@ def taken(name: str) -> RequestError:
     )
 
 
-def _columns(trial: TrialUpdate) -> tuple[Json, ...]:
-    finite = trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
-    return (
-        trial.number,
-        trial.role,
-        trial.label,
-        trial.status,
-        json.dumps(trial.configuration),
-        json.dumps(trial.instruction),
-        trial.budget,
-        trial.value,
-        finite,
-        json.dumps(trial.metrics),
-        trial.cost,
-        trial.attempts,
-        trial.error,
-    )
+def _progress(trial: TrialUpdate) -> tuple[Json, ...]:
+    """The columns that change while a trial advances."""
+    loss = trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
+    return trial.budget, trial.value, loss, encode(trial.metrics), trial.cost, trial.attempts, trial.error
 
 
 def _trial(row: tuple[Json, ...]) -> TrialUpdate:
