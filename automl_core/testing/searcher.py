@@ -230,8 +230,11 @@ class SearcherContract(ABC):
         assert [job.configuration for job in first.jobs] != [job.configuration for job in second.jobs]
 
     def test_none_and_questions_change_nothing(self) -> None:
-        quiet = self.begin(workers=8).go()
-        assert self.begin(workers=8, nosy=True).go().events == quiet.events
+        quiet, nosy = self.begin(workers=8).go(), self.begin(workers=8, nosy=True).go()
+        assert nosy.events == quiet.events
+        for run in (quiet, nosy):
+            self._extend_and_end(run)
+        assert nosy.events == quiet.events, "a question changed what came after the search was extended"
 
     def test_repeats_its_decisions_on_replay(self) -> None:
         for workers, respond in ((1, self.respond), (8, self.respond_badly)):
