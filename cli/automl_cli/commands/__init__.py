@@ -1,0 +1,1 @@
+"""The built-in commands. Each module holds one, as ``command``, and imports nothing heavy at its top."""

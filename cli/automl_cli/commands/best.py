@@ -1,0 +1,45 @@
+"""``automl best``: the best configuration of a study."""
+
+from __future__ import annotations
+
+import click
+
+from automl_cli.settings import Settings
+from automl_core.errors import RequestError
+
+
+@click.command("best", short_help="Show the best configuration found.")
+@click.argument("study")
+@click.pass_obj
+def command(settings: Settings, study: str) -> None:
+    """Show the best configuration that STUDY has found so far."""
+    from automl_cli.conclusion import configuration_text
+    from automl_cli.output import facts, heading, measured, number, print_json
+    from automl_core.records import Workspace
+
+    record = Workspace(settings.workspace).record(study)
+    best = record.best()
+    if best is None:
+        raise RequestError(
+            f"the best is known once a trial is done, but study {study!r} has none; 'automl show {study}'"
+        )
+    if settings.json:
+        print_json(best.to_json())
+        return
+    metric = record.summary.objective.partition(":")[0]
+    click.echo(heading(f"trial {best.trial} of {study}, {metric} {number(metric, best.value)}"))
+    click.echo(facts([("budget", f"{best.budget} {record.spec.unit}"), ("metrics", measured(best.metrics))]) + "\n")
+    click.echo(configuration_text(best.configuration))
+    drawing = _drawing(settings, study)
+    if drawing:
+        click.echo("\n" + drawing.rstrip("\n"))
+
+
+def _drawing(settings: Settings, study: str) -> str | None:
+    """Draws the best; None for a study made of Python objects, which cannot be built again from its name."""
+    from automl_core import Study
+
+    try:
+        return Study.load(study, workspace=settings.workspace).draw_best()
+    except RequestError:
+        return None

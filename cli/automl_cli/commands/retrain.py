@@ -1,0 +1,69 @@
+"""``automl retrain``: train a found configuration for good and test it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from automl_cli.requests import parse_settings
+from automl_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from automl_cli.progress import Watcher
+
+
+@click.command("retrain", short_help="Train a found configuration for good and test it.")
+@click.argument("study")
+@click.option("--trial", type=int, help="Which trial's configuration.  [default: the best]")
+@click.option("--epochs", type=int, help="How long.  [default: the study's maximum budget]")
+@click.option("--repeats", type=int, default=5, show_default=True, help="How many times, with a seed each.")
+@click.option("--dataset", metavar="NAME", help="Train on other data.  [default: the study's]")
+@click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
+@click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
+@click.pass_obj
+def command(settings: Settings, /, study: str, settings_given: tuple[str, ...], **flags: Any) -> None:
+    """Train a configuration of STUDY on training and validation data together, and test it.
+
+    Reports the test accuracy's mean and standard deviation over repeats, beside controls trained alike.
+    """
+    from automl_cli.conclusion import watched
+    from automl_cli.failures import INTERRUPTED
+    from automl_cli.going_on import command_line
+    from automl_cli.output import print_json
+    from automl_cli.progress import watch
+    from automl_core import Study
+
+    options = parse_settings(settings_given)
+    loaded = Study.load(study, workspace=settings.workspace)
+
+    def work(progress: Watcher) -> dict[str, Any]:
+        return loaded.retrain(**flags, options=options, progress=progress)
+
+    report = watched(watch(settings, trainings=True), work)
+    if settings.json:
+        print_json(report)
+    else:
+        _print(report)
+    if loaded.status == "interrupted":
+        click.echo("interrupted; the same command goes on from here", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+    if not settings.json:
+        click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model')}")
+
+
+def _print(report: dict[str, Any]) -> None:
+    from automl_cli.output import number, table
+
+    metric = report["metric"]
+    click.echo(
+        f"Trial {report['trial']}, trained on training and validation data for {report['epochs']} epochs, "
+        f"{report['repeats']} times"
+    )
+    rows = []
+    for one in report["results"]:
+        spread = number(metric, one["deviation"]).removesuffix(" %") if one["deviation"] is not None else ""
+        mean = number(metric, one["mean"])
+        shown = f"{mean.removesuffix(' %')} ± {spread}{' %' if mean.endswith(' %') else ''}" if spread else mean
+        rows.append((one["label"], shown, str(len(one["values"]))))
+    click.echo(table(("test", f"{metric}, mean ± deviation", "repeats"), rows, right=("repeats",)))

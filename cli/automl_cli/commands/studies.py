@@ -1,0 +1,41 @@
+"""``automl studies``: list a workspace."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+
+from automl_cli.output import number, print_json, table
+from automl_cli.settings import Settings
+
+
+@click.command("studies", short_help="List the studies of the workspace.")
+@click.pass_obj
+def command(settings: Settings) -> None:
+    """List the studies of the workspace, oldest first."""
+    from automl_core.records import Workspace
+
+    found = Workspace(settings.workspace).studies()
+    if settings.json:
+        print_json({"studies": [asdict(one) for one in found]})
+        return
+    if not found:
+        click.echo("No studies here yet. Begin with: automl run --space ktg --searcher asha")
+        return
+    rows = [
+        (
+            one.name,
+            one.space,
+            one.searcher,
+            one.dataset or "-",
+            one.status,
+            str(one.trials),
+            number(one.objective.partition(":")[0], one.best_value),
+            datetime.fromtimestamp(one.created).strftime("%Y-%m-%d %H:%M"),
+        )
+        for one in found
+    ]
+    titles = ("study", "space", "searcher", "data", "status", "trials", "best", "begun")
+    click.echo(table(titles, rows, right=("trials", "best")))

@@ -1,0 +1,29 @@
+"""The exact commands to go on with, as they can be pasted into a shell."""
+
+from __future__ import annotations
+
+import shlex
+
+from automl_cli.settings import Settings
+
+
+def command_line(settings: Settings, *words: str) -> str:
+    """Writes a command line of ``automl``, with the workspace if one was given."""
+    where = ("--workspace", str(settings.workspace)) if settings.workspace is not None else ()
+    return shlex.join(("automl", *words, *where))
+
+
+def steps(settings: Settings, name: str, trials: int) -> list[tuple[str, str]]:
+    """Gives the commands that follow a study, each with what it does.
+
+    Args:
+        settings: The shared options.
+        name: The study's name.
+        trials: How many trials it has.
+    """
+    return [
+        (command_line(settings, "show", name), "all trials, rungs and failures"),
+        (command_line(settings, "retrain", name), "train the best on all training data, test it"),
+        (command_line(settings, "export", name, f"{name}-model"), "its weights, description and model card"),
+        (command_line(settings, "resume", name, "--trials", str(2 * trials)), "search on"),
+    ]

@@ -1,0 +1,127 @@
+"""How results look: JSON documents, tables, numbers. Standard output holds results alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+UNBOUNDED = 100_000
+_FRACTIONS = ("accuracy", "error")
+_NARROWEST = 20
+
+
+def print_json(document: Any) -> None:
+    """Prints one JSON document; numbers that JSON has no word for (NaN, infinity) become null."""
+    click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
+
+
+def width() -> int:
+    """Columns of the terminal; unbounded in a pipe, where nothing is to be wrapped."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+
+
+def heading(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
+    """Lays out a table without lines; the last column is wrapped at the terminal's edge.
+
+    Args:
+        titles: One per column.
+        rows: Cells as text.
+        right: Titles of the columns that are aligned to the right.
+    """
+    rows = [list(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
+    lines = [click.style(line, dim=True) for line in _cells(titles, titles, widths, right)]
+    for row in rows:
+        lines += _cells(row, titles, widths, right)
+    return "\n".join(lines)
+
+
+def _cells(cells: Sequence[str], titles: Sequence[str], widths: Sequence[int], right: Collection[str]) -> list[str]:
+    head = "  ".join(
+        cell.rjust(wide) if title in right else cell.ljust(wide)
+        for cell, title, wide in zip(cells[:-1], titles, widths, strict=False)
+    )
+    head = f"  {head}  " if head else "  "
+    last = cells[-1].rjust(widths[-1]) if titles[-1] in right else cells[-1]
+    room = max(width() - len(head), _NARROWEST)
+    wrapped = textwrap.wrap(last, room, drop_whitespace=True) if len(last) > room else [last]
+    return [f"{head if index == 0 else ' ' * len(head)}{part}".rstrip() for index, part in enumerate(wrapped or [""])]
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Lays out names and what they are, one pair a line; empty ones are left out."""
+    kept = [(name, text) for name, text in pairs if text]
+    wide = max((len(name) for name, _ in kept), default=0)
+    lines = []
+    for name, text in kept:
+        head = f"  {name.ljust(wide)}  "
+        room = max(width() - len(head), _NARROWEST)
+        first, *others = textwrap.wrap(text, room) or [""]
+        lines.append(f"  {click.style(name.ljust(wide), dim=True)}  {first}")
+        lines += [" " * len(head) + other for other in others]
+    return "\n".join(lines)
+
+
+def percent(fraction: float | None) -> str:
+    """Writes a fraction as a percentage with one decimal; "-" when there is none."""
+    if fraction is None or not math.isfinite(fraction):
+        return "-" if fraction is None else "not finite"
+    return f"{100 * fraction:.1f} %"
+
+
+def number(metric: str, value: float | None) -> str:
+    """Writes a metric's value: accuracies and errors in percent, everything else in four digits."""
+    if value is None or not math.isfinite(value):
+        return "-" if value is None else "not finite"
+    if any(word in metric for word in _FRACTIONS):
+        return percent(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def measured(metrics: Mapping[str, float]) -> str:
+    """Writes metrics in one line: "accuracy 93.1 %, loss 0.3312"."""
+    return ", ".join(f"{name} {number(name, value)}" for name, value in metrics.items())
+
+
+def seconds(value: float | None) -> str:
+    """Writes a time span: 4.1 s, 2 min 5 s, 3 h 20 min."""
+    if value is None:
+        return "-"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def value_text(value: Any) -> str:
+    """Writes an option's or a hyperparameter's value for people to read."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(value_text(one) for one in value) + "]"
+    return str(value) if value != "" else '""'

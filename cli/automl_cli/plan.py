@@ -1,0 +1,49 @@
+"""What ``automl run --dry-run`` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from automl_cli.output import facts, heading, print_json, seconds, value_text
+from automl_cli.settings import Settings
+
+
+def print_plan(settings: Settings, plan: dict[str, Any]) -> None:
+    """Prints what a study would do."""
+    if settings.json:
+        print_json(plan)
+        return
+    unit, size = plan["unit"], plan["size"]
+    cost, estimated = plan["seconds_per_unit"], plan["estimated_seconds"]
+    click.echo(heading(f"study {plan['name']} would run; nothing was started"))
+    click.echo(
+        facts(
+            [
+                (
+                    "space",
+                    f"{plan['space']}, " + ("infinitely many" if size is None else f"{size:,}") + " configurations",
+                ),
+                ("searcher", plan["searcher"]),
+                ("trials", "as many as the searcher asks for" if plan["trials"] is None else f"{plan['trials']:,}"),
+                ("budgets", f"{plan['min_budget']} to {plan['max_budget']} {unit}"),
+                ("rungs", ", ".join(str(rung) for rung in plan["rungs"]) + f" {unit}"),
+                ("data", _data(plan.get("dataset") or {})),
+                ("preset", plan["preset"]),
+                ("device", f"{plan['device']}, threads {plan['threads']}"),
+                ("cost", "" if cost is None else f"about {seconds(cost)} for one of the {unit} of a typical trial"),
+                ("time", "unknown" if estimated is None else f"about {seconds(estimated)}"),
+            ]
+        )
+    )
+    for note in plan["notes"]:
+        click.echo(f"  {note}")
+
+
+def _data(described: dict[str, Any]) -> str:
+    """Writes a data set's description in one line; long lists, such as class names, are left out."""
+    shown = {name: value for name, value in described.items() if not isinstance(value, list) or len(value) < 4}
+    name = shown.pop("name", "")
+    rest = ", ".join(f"{key} {value_text(value)}" for key, value in shown.items())
+    return f"{name}: {rest}" if name and rest else str(name or rest)

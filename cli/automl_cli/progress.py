@@ -1,0 +1,230 @@
+"""Live progress on standard error: a calm view on a terminal, plain lines elsewhere.
+
+What is shown is kept apart from how: :class:`Watcher` gathers, :class:`PlainProgress` and
+:class:`automl_cli.live.LiveProgress` show.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from automl_cli.output import measured, number, seconds
+from automl_cli.settings import Settings
+from automl_core.engine.progress import Progress
+from automl_core.types import Job, Observation, Outcome
+
+if TYPE_CHECKING:
+    from automl_core import Study
+
+HEARTBEAT_SECONDS = 10.0
+
+
+@dataclass
+class Running:
+    """A job that is running; ``curve`` holds the objective's value at each unit that was seen of its trial."""
+
+    job: Job
+    label: str
+    reached: int
+    curve: list[float]
+
+
+class Watcher(Progress):
+    """Gathers what there is to show of a run. Used as a context manager around it.
+
+    Args:
+        asked: How many trials there are to be in all, where that differs from what the study records.
+        trainings: Whether trainings are counted, as in a retraining, rather than the trials of a search.
+        clock: Gives seconds.
+    """
+
+    def __init__(
+        self, asked: int | None = None, trainings: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.clock = clock
+        self.began = clock()
+        self.name = ""
+        self.parts = ""
+        self.metric = ""
+        self.unit = "units"
+        self.asked = asked
+        self.counts_trainings = trainings
+        self.trainings = 0
+        self._last_trial = -1
+        self._support: set[int] = set()
+        self.failures = 0
+        self.last_failure = ""
+        self.best: tuple[int, float] | None = None
+        self.running: dict[int, Running] = {}
+        self.curves: dict[int, list[float]] = {}
+        self.reached: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Takes the view down; nothing to do here."""
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock() - self.began
+
+    def started(self, study: Study) -> None:
+        record = study.record
+        summary = record.summary
+        self.name = study.name
+        self.parts = " · ".join(part for part in (summary.space, summary.searcher, summary.dataset) if part)
+        self.metric = record.spec.objectives[0].partition(":")[0]
+        self.unit = record.spec.unit
+        self.asked = self.asked or record.spec.trials
+        for row in record.trials():
+            self.reached[row.number] = row.budget
+            self._seen(row.number, row.role)
+        best = record.best()
+        if best is not None:
+            self.best = (best.trial, best.value)
+
+    def job_started(self, job: Job, label: str) -> None:
+        self._seen(job.trial, job.role)
+        self.running[job.trial] = Running(job, label, job.from_budget, self.curves.setdefault(job.trial, []))
+
+    def observed(self, job: Job, observation: Observation) -> None:
+        running = self.running.get(job.trial)
+        if running is None:
+            return
+        running.reached = observation.unit
+        if math.isfinite(observation.metrics.get(self.metric, math.nan)):
+            running.curve.append(observation.metrics[self.metric])
+
+    def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
+        self.running.pop(job.trial, None)
+        self.reached[job.trial] = outcome.budget
+        self.trainings += 1
+        if outcome.status in ("failed", "diverged"):
+            self.failures += 1
+            self.last_failure = f"{self.subject(job, label)} {outcome.status}: {last_line(outcome.error)}"
+
+    def incumbent(self, trial: int, value: float) -> None:
+        self.best = (trial, value)
+
+    def subject(self, job: Job, label: str) -> str:
+        return f"trial {job.trial} ({label})" if label else f"trial {job.trial}"
+
+    @property
+    def trials(self) -> int:
+        """Candidates begun. Numbers run over both roles, and twins of known candidates are never announced."""
+        return self._last_trial + 1 - len(self._support)
+
+    def count(self) -> str:
+        """How far the run is: "7 of 20 trials"."""
+        if self.counts_trainings:
+            return f"{self.trainings} done"
+        return f"{self.trials} of {self.asked} trials" if self.asked else f"{self.trials} trials"
+
+    def _seen(self, trial: int, role: str) -> None:
+        self._last_trial = max(self._last_trial, trial)
+        if role == "support":
+            self._support.add(trial)
+
+    def best_text(self) -> str:
+        if self.best is None:
+            return ""
+        trial, value = self.best
+        after = f" after {self.reached[trial]} {self.unit}" if trial in self.reached else ""
+        return f"trial {trial}, {self.metric} {number(self.metric, value)}{after}"
+
+
+class PlainProgress(Watcher):
+    """Lines for pipes and log files: what is new, and a sign of life every ten seconds.
+
+    Args:
+        every_job: Write a line for each finished job of a candidate, too.
+        asked: As for every watcher.
+        trainings: As for every watcher.
+        clock: Gives seconds.
+    """
+
+    def __init__(
+        self,
+        every_job: bool = False,
+        asked: int | None = None,
+        trainings: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(asked, trainings, clock)
+        self.every_job = every_job
+        self._last = clock()
+
+    def started(self, study: Study) -> None:
+        super().started(study)
+        trials = f", {self.asked} trials" if self.asked else ""
+        self._write(f"study {self.name}: {self.parts}{trials}")
+
+    def observed(self, job: Job, observation: Observation) -> None:
+        super().observed(job, observation)
+        if self.clock() - self._last >= HEARTBEAT_SECONDS:
+            where = f"now {self.subject(job, self._label(job))} at {observation.unit} of {job.to_budget} {self.unit}"
+            best = f", best {self.best_text()}" if self.best else ""
+            self._write(f"{self.count()} in {seconds(self.elapsed)}{best}, {where}")
+
+    def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
+        super().job_finished(job, outcome, label)
+        if outcome.status in ("failed", "diverged"):
+            self._write(self.last_failure)
+        elif job.role == "support" or self.every_job:
+            result = measured(outcome.metrics) if self.every_job else self._objective(outcome)
+            self._write(
+                f"{self.subject(job, label)}: {result} after {outcome.budget} {self.unit} ({seconds(outcome.cost)})"
+            )
+
+    def incumbent(self, trial: int, value: float) -> None:
+        super().incumbent(trial, value)
+        self._write(f"best so far: {self.best_text()} ({self.count()}, {seconds(self.elapsed)})")
+
+    def _objective(self, outcome: Outcome) -> str:
+        shown = {self.metric: outcome.metrics[self.metric]} if self.metric in outcome.metrics else outcome.metrics
+        return measured(shown)
+
+    def _label(self, job: Job) -> str:
+        return self.running[job.trial].label if job.trial in self.running else ""
+
+    def _write(self, line: str) -> None:
+        self._last = self.clock()
+        try:
+            click.echo(line, err=True)
+        except OSError:
+            """Nobody reads any more; the study goes on."""
+
+
+def last_line(error: str) -> str:
+    """Gives the line of a traceback that says what happened."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def watch(settings: Settings, asked: int | None = None, trainings: bool = False) -> Watcher:
+    """Chooses how to show progress: not at all, live on a terminal, or in lines.
+
+    Args:
+        settings: The shared options.
+        asked: How many trials there are to be in all, where that differs from what the study records.
+        trainings: Whether trainings are counted, as in a retraining.
+    """
+    if settings.quiet:
+        return Watcher(asked, trainings)
+    if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") and not settings.verbose:
+        from automl_cli.live import LiveProgress
+
+        return LiveProgress(asked, trainings)
+    return PlainProgress(settings.verbose, asked, trainings)

@@ -1,0 +1,166 @@
+"""What users ask for, read from ``--set``, from time spans and from study files.
+
+A study file is YAML with the flags of ``automl run`` as keys. A part is its name, or a mapping of its name and its
+options::
+
+    space: {name: ktg, nodes: 3}
+    searcher: {name: asha, eta: 3}
+    dataset: digits
+    trainer: {batch: 64}
+    objective: accuracy
+    trials: 20
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from automl_core.errors import RequestError, unknown
+from automl_core.spec import PARTS
+
+NAMED_PARTS = tuple(part for part in PARTS if part != "trainer")
+PLAIN_KEYS = (
+    "objective",
+    "min_budget",
+    "max_budget",
+    "trials",
+    "seed",
+    "preset",
+    "time_limit",
+    "workers",
+    "device",
+    "threads",
+    "checkpoint",
+    "name",
+)
+SEVERAL = ("estimator", "objective")
+
+_SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+
+Options = dict[str, dict[str, Any]]
+"""Part to option to value."""
+
+
+def parse_settings(texts: Iterable[str]) -> Options:
+    """Reads the values of ``--set part.option=value``; values are YAML.
+
+    Raises:
+        RequestError: For another form, an unknown part, or a value that is no YAML.
+    """
+    options: Options = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        part, dot, option = path.strip().partition(".")
+        if not (equals and dot and part and option):
+            raise RequestError(f"--set takes part.option=value, such as searcher.eta=3, but got {text!r}")
+        if part not in PARTS:
+            raise unknown("part in --set", part, PARTS)
+        options.setdefault(part, {})[option.replace("-", "_")] = _yaml(value, f"the value in --set {text}")
+    return options
+
+
+def merged(first: Mapping[str, Mapping[str, Any]], second: Mapping[str, Mapping[str, Any]]) -> Options:
+    """Joins options part by part; ``second`` wins."""
+    return {part: {**first.get(part, {}), **second.get(part, {})} for part in {**first, **second}}
+
+
+def duration(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """Reads a flag's time span (90, 90s, 10m, 1.5h, 1h30m, 2d); gives seconds.
+
+    Raises:
+        BadParameter: When it is none, or not above 0.
+    """
+    if text is None:
+        return None
+    written = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", written)
+    if re.fullmatch(r"\d+(\.\d+)?", written):
+        parts = [(written, "s")]
+    elif "".join(amount + unit for amount, unit in parts) != written:
+        parts = []
+    total = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    if total <= 0:
+        raise click.BadParameter(f"a time above 0 is wanted, such as 90s, 10m or 1h30m, but got {text!r}")
+    return total
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file, taken apart.
+
+    Args:
+        values: Flag's name to its value, as the flag would take it.
+        options: Part to its options.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+
+
+def read_study_file(path: Path) -> StudyFile:
+    """Reads a study file.
+
+    Raises:
+        RequestError: When it cannot be read, is no YAML mapping, or holds a key or a form that has no meaning.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise RequestError(f"a study file must be a readable YAML file, but {str(path)!r} is not: {reason}") from None
+    data = _yaml(text, f"study file {str(path)!r}")
+    if not isinstance(data, dict):
+        raise RequestError(
+            f"a study file must map keys such as 'space' and 'searcher' to values, but {str(path)!r} holds "
+            f"{'nothing' if data is None else type(data).__name__}"
+        )
+    found = StudyFile()
+    for written, value in data.items():
+        key = str(written).replace("-", "_")
+        if key not in PARTS and key not in PLAIN_KEYS:
+            raise unknown(f"key in study file {str(path)!r}", str(written), (*PARTS, *PLAIN_KEYS))
+        if value is not None:
+            _take(found, key, value, path)
+    return found
+
+
+def _take(found: StudyFile, key: str, value: Any, path: Path) -> None:
+    if key in PARTS and isinstance(value, dict):
+        options = {str(name).replace("-", "_"): one for name, one in value.items()}
+        if key in NAMED_PARTS and "name" in options:
+            name = options.pop("name")
+            found.values[key] = [str(name)] if key in SEVERAL else str(name)
+        found.options[key] = options
+    elif key == "trainer":
+        raise RequestError(f"'trainer' in study file {str(path)!r} must map options to values, but got {value!r}")
+    elif key in SEVERAL and isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value):
+        found.values[key] = [str(one) for one in value]
+    elif isinstance(value, (dict, list)):
+        form = "a name, or a mapping with 'name' and options" if key in PARTS else "one value"
+        raise RequestError(f"{key!r} in study file {str(path)!r} must be {form}, but got {value!r}")
+    else:
+        # As text: the flags' own types then judge it as they would judge the command line.
+        found.values[key] = [str(value)] if key in SEVERAL else str(value)
+
+
+def _yaml(text: str, subject: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("+-0123456789."))
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise RequestError(f"{subject} must be YAML, but{where}: {reason}") from None
