@@ -59,6 +59,11 @@ def __getattr__(name: str) -> Any:
 def automl_datasets(register: Register) -> None:
     data = "automl_vision.data"
     register("digits", f"{data}.digits:Digits", summary="1,797 grey 8x8 digits, installed with scikit-learn")
+    register("npz", f"{data}.files:Npz", summary="arrays in the layout of MedMNIST, by path")
+    register("image-folder", f"{data}.files:ImageFolder", summary="image files, one folder a class, by path")
+    register("cifar10", f"{data}.cifar:Cifar10", summary="60,000 colour images of 32x32, 10 classes, downloaded")
+    register("cifar100", f"{data}.cifar:Cifar100", summary="60,000 colour images of 32x32, 100 classes, downloaded")
+    register("fashion-mnist", f"{data}.fashion_mnist:FashionMnist", summary="70,000 grey 28x28 images, downloaded")
 
 
 @hookimpl

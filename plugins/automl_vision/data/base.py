@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from abc import abstractmethod
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,6 @@ from automl_vision.data.preparation import (
 
 SplitName = Literal["train", "validation", "test"]
 SMALLEST_IMAGE = 4
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,17 @@ class ImageSplit:
     def take(self, indexes: Tensor) -> ImageSplit:
         """Gives the images at ``indexes``, shape (K,)."""
         return ImageSplit(self.images[indexes], self.labels[indexes])
+
+    def set_aside(self, count: int, seed: Sequence[Hashable]) -> tuple[ImageSplit, ImageSplit]:
+        """Draws ``count`` images in proportion to their classes; gives the others and the drawn ones.
+
+        Raises:
+            RequestError: When there are too few images of a class for both.
+        """
+        drawn = stratified_subset(self.labels, count, seed)
+        rest = torch.ones(len(self), dtype=torch.bool)
+        rest[drawn] = False
+        return self.take(rest.nonzero().flatten()), self.take(drawn)
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,12 @@ class ImageDataset(Dataset):
         """
         if self._splits:
             return
-        raw = self._read()
+        try:
+            raw = self._read()
+        except OSError as error:
+            raise RequestError(
+                f"the files of data set {self.name} must be readable, but: {error}; correct their place or permissions"
+            ) from None
         splits = self._prepare(raw)
         train = splits["train"]
         _, self.channels, height, width = train.images.shape
@@ -176,10 +191,7 @@ class ImageDataset(Dataset):
                 f"validation, but {self.validation} holds out {count} of the {len(train)} training images of {subject}"
                 "; change it"
             )
-        held = stratified_subset(train.labels, count, (self.split_seed, "hold out"))
-        rest = torch.ones(len(train), dtype=torch.bool)
-        rest[held] = False
-        return train.take(rest.nonzero().flatten()), train.take(held)
+        return train.set_aside(count, (self.split_seed, "hold out"))
 
     def split(self, name: SplitName) -> ImageSplit:
         """Gives one split; ``load`` has been called before."""

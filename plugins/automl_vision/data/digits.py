@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from automl_vision.data.base import ImageDataset, ImageSplit, RawImages
-from automl_vision.data.preparation import stratified_subset
 
 TEST_IMAGES = 360
 
@@ -29,11 +28,5 @@ class Digits(ImageDataset):
         # Pixels are whole numbers from 0 to 16.
         images = torch.from_numpy(np.rint(data.images * (255 / 16)).astype(np.uint8))[:, None]
         whole = ImageSplit(images, torch.from_numpy(data.target.astype(np.int64)))
-        test = stratified_subset(whole.labels, TEST_IMAGES, ("digits", "test"))
-        rest = torch.ones(len(whole), dtype=torch.bool)
-        rest[test] = False
-        return RawImages(
-            train=whole.take(rest.nonzero().flatten()),
-            test=whole.take(test),
-            class_names=tuple(str(digit) for digit in range(10)),
-        )
+        train, test = whole.set_aside(TEST_IMAGES, ("digits", "test"))
+        return RawImages(train=train, test=test, class_names=tuple(str(digit) for digit in range(10)))

@@ -51,6 +51,11 @@ def check_split(images: Tensor, labels: Tensor, subject: str, classes: int, alik
             f"labels must be in 0 to {classes - 1}, as those of the training split are, but {subject} has {wrong}; "
             "number the classes from 0 and give each some training images"
         )
+    if classes > len(labels):
+        raise RequestError(
+            f"every split must hold every class, but {subject} has {len(labels)} images and labels up to "
+            f"{classes - 1}; number the classes from 0 without gaps"
+        )
     missing = [label for label, count in enumerate(_counts(labels, classes)) if not count]
     if missing:
         raise RequestError(
@@ -71,13 +76,14 @@ def stratified_subset(labels: Tensor, total: int, seed: Sequence[Hashable]) -> T
         Indexes, shape (total,), rising.
 
     Raises:
-        RequestError: When a class has fewer than 2 images.
+        RequestError: When there are too few images of a class, or in all, for that.
     """
     available = _counts(labels)
-    if min(available) < 2:
+    if min(available) < 2 or not len(available) <= total <= len(labels) - len(available):
         raise RequestError(
-            "drawing a split needs at least 2 images of each class, but class "
-            f"{available.index(min(available))} has {min(available)}; add images of it or bring splits of your own"
+            f"drawing {total} of {len(labels)} images must leave each of {len(available)} classes an image on both "
+            f"sides, but class {available.index(min(available))} has {min(available)} in all; add images, or bring "
+            "splits of your own"
         )
     exact = [total * count / len(labels) for count in available]
     wanted = [min(max(int(share), 1), count - 1) for share, count in zip(exact, available, strict=True)]
