@@ -37,10 +37,10 @@ def run_study(study: Study, time_limit: float | None, progress: Progress, trials
         ``finished``, ``interrupted`` or ``time-limit``.
 
     Raises:
+        RequestError: For a time limit that is not above 0.
         StudyFailed: When every candidate failed.
     """
-    if time_limit is not None and not time_limit > 0:
-        raise RequestError(f"a time limit must be above 0 seconds, but got {time_limit:g}; raise --time-limit")
+    check_time_limit(time_limit)
     with session(study, time_limit, progress) as engine:
         if trials is not None:
             _extend(engine, trials)
@@ -48,10 +48,22 @@ def run_study(study: Study, time_limit: float | None, progress: Progress, trials
         engine.search()
         _compare(study, engine)
         study.status = engine.cut_short or _ending(engine)
+    if not engine.cut_short:
+        engine.observers.finished()
     progress.finished(study)
     if study.status == "failed":
         raise StudyFailed(_first_failure(engine))
     return study.status
+
+
+def check_time_limit(time_limit: float | None) -> None:
+    """Refuses a limit that leaves no time.
+
+    Raises:
+        RequestError: When it is not above 0.
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise RequestError(f"a time limit must be above 0 seconds, but got {time_limit:g}; raise --time-limit")
 
 
 @contextmanager

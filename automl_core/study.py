@@ -143,8 +143,9 @@ class Study:
             RequestError: When the name is taken, or another process runs the study.
             StudyFailed: When every candidate failed.
         """
-        from automl_core.running import run_study
+        from automl_core.running import check_time_limit, run_study
 
+        check_time_limit(time_limit)  # before the study's row is written
         if self._journal is None:
             database = self.workspace.database(create=True)
             self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
