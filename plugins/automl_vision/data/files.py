@@ -63,9 +63,9 @@ class Npz(OwnImages):
                 validation = self._split(archive, "val") if brings_validation else None
         except RequestError:
             raise
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             raise RequestError(
-                f"data set npz must be able to read its file, but {self.path} is damaged or holds objects "
+                f"data set npz must be able to read its file, but {self.path} is damaged, too large or holds objects "
                 f"({_first_line(error)}); write it anew with numpy.savez"
             ) from None
         return RawImages(train=train, test=test, validation=validation)
