@@ -77,6 +77,8 @@ class _Live:
     cost: float = 0.0
 
     def take(self, observation: Observation) -> None:
+        if self.curve and observation.unit <= self.curve[-1].unit:
+            return  # an evaluation that goes on from a checkpoint at budget 0 yields unit 0 again
         for estimator in self.estimators.values():
             estimator.observe(observation)
         self.budget = observation.unit

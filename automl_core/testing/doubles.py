@@ -130,16 +130,17 @@ class ToyEvaluation(Evaluation):
         self._evaluator = evaluator
         self._description = description
         self._seed = seed
-        self._unit = -1
+        self._unit = 0
         self._accuracy = 0.0
 
     def advance(self, job: Job) -> Iterator[Observation]:
+        if self._unit == 0:
+            yield Observation(0, self._measure(job.trial))
         while self._unit < job.to_budget:
             self._unit += 1
-            if self._unit:
-                noise = Random(derive_seed(self._seed, self._unit)).gauss(0.0, self._evaluator.noise)
-                self._accuracy += 0.3 * (self._description.accuracy - self._accuracy) + noise
-                self._accuracy = min(max(self._accuracy, 0.0), 1.0)
+            noise = Random(derive_seed(self._seed, self._unit)).gauss(0.0, self._evaluator.noise)
+            self._accuracy += 0.3 * (self._description.accuracy - self._accuracy) + noise
+            self._accuracy = min(max(self._accuracy, 0.0), 1.0)
             yield Observation(self._unit, self._measure(job.trial))
 
     def save(self, directory: Path) -> None:
