@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_core import RequestError
+from automl_core.options import describe
 from automl_core.plugins import get_registry
 from automl_vision import ImageDataset, ImageSplit, RawImages
 from automl_vision.data.preparation import balanced_subset, channel_statistics, resize_images, stratified_subset
@@ -79,6 +80,13 @@ def test_the_test_split_of_digits_is_the_same_for_every_seed() -> None:
     first, second = loaded("digits", split_seed=0), loaded("digits", split_seed=1, validation=100)
     assert torch.equal(first.split("test").images, second.split("test").images)
     assert not torch.equal(first.split("validation").images[:100], second.split("validation").images)
+
+
+@pytest.mark.parametrize("name", ["digits", "npz", "image-folder", "cifar10", "cifar100", "fashion-mnist"])
+def test_every_option_says_what_it_means(name: str) -> None:
+    options = describe(get_registry().load("dataset", name))
+    assert {"limit", "resize", "validation", "split_seed"} <= {option.name for option in options}
+    assert all(option.meaning for option in options)
 
 
 def test_constructing_reads_nothing_and_loading_twice_reads_once(monkeypatch: pytest.MonkeyPatch) -> None:

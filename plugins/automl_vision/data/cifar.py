@@ -33,10 +33,6 @@ class Cifar(DownloadedImages):
     label_bytes: ClassVar[int]
     """Label bytes before the pixels; the last one is the class."""
 
-    @property
-    def downloads(self) -> Sequence[Download]:
-        return (self.archive,)
-
     def _read(self) -> RawImages:
         members = [f"{self.folder}/{name}" for name in (*self.train_files, *self.test_files, self.names_file)]
         if not all((self.root / member).is_file() for member in members):

@@ -10,7 +10,6 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -59,11 +58,6 @@ class DownloadedImages(ImageDataset):
         super().__init__(limit=limit, resize=resize, validation=validation, split_seed=split_seed)
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         self.root = (Path(root) if root else Path(cache) / "automl" / "data").expanduser()
-
-    @property
-    @abstractmethod
-    def downloads(self) -> Sequence[Download]:
-        """What is to be downloaded."""
 
     def _fetch(self, download: Download, folder: Path) -> Path:
         """Gives the downloaded file in ``folder``, fetched if it is not there.

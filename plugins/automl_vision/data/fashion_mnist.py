@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -37,10 +36,6 @@ class FashionMnist(DownloadedImages):
     CLASS_NAMES: ClassVar[tuple[str, ...]] = (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
-
-    @property
-    def downloads(self) -> Sequence[Download]:
-        return self.files
 
     def _read(self) -> RawImages:
         train_images, train_labels, test_images, test_labels = (
