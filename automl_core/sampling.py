@@ -33,6 +33,10 @@ TRIES = 100
 TRIES_INFINITE = 10_000
 """Failed draws in a row after which an infinite space is given up."""
 
+TRIES_HUGE = 1_000_000
+"""Combinations in a row without a new, allowed configuration after which an enumeration is given up, unless the space
+has so few that all of them can be looked at (ten times this many)."""
+
 
 def raw_size(config_space: ConfigurationSpace) -> int | None:
     """Counts the combinations of all values, inactive hyperparameters' too; None when there are infinitely many."""
@@ -85,7 +89,7 @@ class RandomSampler:
         """Gives an allowed configuration with a new canonical key, or None when the space has none left.
 
         Raises:
-            StudyFailed: When an infinite space gives nothing new any more.
+            StudyFailed: When a space that is infinite or too large to be looked through gives nothing new any more.
         """
         if self._exhausted:
             return None
@@ -95,11 +99,7 @@ class RandomSampler:
                 return configuration
         if self._finite:
             return self._first_unknown()
-        raise StudyFailed(
-            f"search space {self._space.name!r} must give a new, allowed configuration now and then, but "
-            f"{TRIES_INFINITE} draws in a row were forbidden or known ({len(self.known)} are known); widen the space "
-            "or its constraints, or ask for fewer trials"
-        )
+        raise _fruitless(self._space, TRIES_INFINITE, len(self.known))
 
     def _is_new(self, configuration: Configuration) -> bool:
         key = self._space.canonical(configuration)
@@ -127,6 +127,7 @@ def enumerate_canonical(space: SearchSpace, seed: int) -> Iterator[Configuration
 
     Raises:
         RequestError: When the space is not finite.
+        StudyFailed: When a very large space gives nothing new for very long.
     """
     size = raw_size(space.config_space)
     if size is None:
@@ -142,13 +143,25 @@ def enumerate_canonical(space: SearchSpace, seed: int) -> Iterator[Configuration
 def _enumerate(space: SearchSpace, size: int, seed: int) -> Iterator[Configuration]:
     seen: set[Hashable] = set()
     decoder = _Decoder(space.config_space)
+    fruitless = 0
     for vectors in _raw_blocks(space.config_space, size, seed):
+        fruitless += vectors.shape[1]
+        if fruitless > TRIES_HUGE and size > 10 * TRIES_HUGE:
+            raise _fruitless(space, TRIES_HUGE, len(seen))
         for configuration in decoder(_allowed(space.config_space, vectors)):
             if space.violation(configuration) is None:
                 key = space.canonical(configuration)
                 if key not in seen:
                     seen.add(key)
+                    fruitless = 0
                     yield configuration
+
+
+def _fruitless(space: SearchSpace, tries: int, known: int) -> StudyFailed:
+    return StudyFailed(
+        f"search space {space.name!r} must give a new, allowed configuration now and then, but {tries} in a row were "
+        f"forbidden or known ({known} are known); widen the space or its constraints, or ask for fewer trials"
+    )
 
 
 def _raw_blocks(config_space: ConfigurationSpace, size: int, seed: int) -> Iterator[Vectors]:

@@ -23,6 +23,7 @@ from ConfigSpace import Configuration as ConfigSpaceConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl_core import sampling
 from automl_core.errors import RequestError, StudyFailed
 from automl_core.interfaces import SearchSpace
 from automl_core.sampling import BLOCK, RandomSampler, _affine, enumerate_canonical, raw_draws, raw_size
@@ -234,8 +235,21 @@ def test_an_infinite_space_with_nothing_new_ends_with_the_reason():
     space = Plain(space_of(Float("x", (0.0, 1.0))), key=lambda configuration: configuration["x"] > 0.5)
     sampler = RandomSampler(space, 0)
     assert {sampler.draw()["x"] > 0.5, sampler.draw()["x"] > 0.5} == {True, False}
-    with pytest.raises(StudyFailed, match="10000 draws in a row were forbidden or known"):
+    with pytest.raises(StudyFailed, match="10000 in a row were forbidden or known"):
         sampler.draw()
+
+
+def test_a_huge_space_without_anything_allowed_ends_with_the_reason(monkeypatch):
+    monkeypatch.setattr(sampling, "TRIES_HUGE", 5_000)
+    space = Plain(ToySpace(digits=60).config_space, violates=lambda configuration: True)
+    with pytest.raises(StudyFailed, match="'plain' must give.* 5000 in a row were forbidden or known .0 are known"):
+        RandomSampler(space, 0).draw()
+
+
+def test_a_space_that_can_be_looked_through_is_looked_through(monkeypatch):
+    monkeypatch.setattr(sampling, "TRIES_HUGE", 5_000)
+    space = Plain(space_of(Integer("n", (1, 50_000))), violates=lambda configuration: configuration["n"] > 1)
+    assert list(enumerate_canonical(space, 0)) == [{"n": 1}]
 
 
 def test_an_infinite_space_is_not_enumerated():
