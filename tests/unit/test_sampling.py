@@ -242,7 +242,7 @@ def test_an_infinite_space_with_nothing_new_ends_with_the_reason():
 def test_a_huge_space_without_anything_allowed_ends_with_the_reason(monkeypatch):
     monkeypatch.setattr(sampling, "TRIES_HUGE", 5_000)
     space = Plain(ToySpace(digits=60).config_space, violates=lambda configuration: True)
-    with pytest.raises(StudyFailed, match="'plain' must give.* 5000 in a row were forbidden or known .0 are known"):
+    with pytest.raises(StudyFailed, match=r"'plain' must give.* 5000 in a row were forbidden or known .0 are known"):
         RandomSampler(space, 0).draw()
 
 
