@@ -1,0 +1,116 @@
+"""Everything that the documentation tells people to run is run, in an environment with the project's wheel.
+
+A document's fenced blocks are taken in order, in one directory: a block whose info string has ``file=PATH`` is written
+there, a ``console`` block's lines after ``$`` are run by the shell, a ``python`` block is run as a script; all must
+end with exit code 0. Searches run at reduced scale: see ``REDUCED``. A block after ``<!-- not run: REASON -->`` is left
+out, and how many of those there are is asserted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import ScratchEnvironment
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+NOT_RUN = {"README.md": 0, "architecture.md": 0, "cli.md": 0, "ktg.md": 0, "plugins.md": 0}
+"""How many blocks of each document are marked as not run."""
+
+SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
+"""Languages of blocks that are not run; with ``file=PATH`` they are written."""
+
+REDUCED = "--trials 2 --max-budget 2 --set dataset.limit=60 --set space.target=resnet8 --set 'space.models=[resnet8]'"
+"""What ``automl run --space ktg`` is given besides, so that it takes seconds."""
+
+BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it stands, its language, the file it is to be written to, and why it is not run."""
+
+    place: str
+    language: str
+    file: str
+    body: str
+    reason: str
+
+    def commands(self) -> list[str]:
+        """The commands of a ``console`` block; a line that ends with a backslash goes on in the next."""
+        joined = self.body.replace("\\\n", " ")
+        return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    text = document.read_text()
+    for match in BLOCK.finditer(text):
+        language, _, rest = match["info"].partition(" ")
+        place = f"{document.name}:{text.count(chr(10), 0, match.start()) + 1}"
+        yield Block(place, language, rest.removeprefix("file="), match["body"], match["reason"] or "")
+
+
+def reduced(command: str) -> str:
+    return f"{command} {REDUCED}" if re.match(r"automl run .*--space ktg", command) else command
+
+
+@pytest.fixture(scope="module")
+def shell(scratch: ScratchEnvironment) -> dict[str, str]:
+    """Environment variables of a reader's shell, in which pip takes from this machine alone."""
+    pip = scratch.directory / "bin" / "pip"
+    pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip --python "{scratch.python}" "$@"\n')
+    pip.chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "AUTOML_", "VIRTUAL"))}
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
+    return kept | offline | {"PATH": f"{scratch.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_everything_in_it_runs(document: Path, shell: dict[str, str], tmp_path: Path) -> None:
+    for block in blocks(document):
+        if block.reason:
+            continue
+        if block.file:
+            path = tmp_path / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.body)
+        elif block.language == "python":
+            script = tmp_path / "block.py"
+            script.write_text(block.body)
+            run(["python", script.name], block.place, shell, tmp_path)
+        elif block.language == "console":
+            for command in block.commands():
+                run(["bash", "-euc", reduced(command)], f"{block.place}: {command}", shell, tmp_path)
+
+
+def run(command: list[str], place: str, shell: dict[str, str], directory: Path) -> None:
+    done = subprocess.run(command, cwd=directory, env=shell, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{place}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_is_run_written_or_of_a_kind_that_is_only_shown(document: Path) -> None:
+    text = document.read_text()
+    assert len(list(blocks(document))) * 2 == len(re.findall(r"^\s*```", text, re.MULTILINE)), "a block is malformed"
+    for block in blocks(document):
+        assert block.language in {"console", "python"} | SHOWN, f"{block.place}: {block.language!r} is never run"
+        if block.language == "console" and not block.reason:
+            assert block.commands(), f"{block.place}: no line begins with '$ '"
+
+
+def test_what_is_not_run_is_counted() -> None:
+    marked = {document.name: sum(bool(block.reason) for block in blocks(document)) for document in DOCUMENTS}
+    assert marked == NOT_RUN
