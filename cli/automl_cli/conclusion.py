@@ -11,8 +11,8 @@ import click
 
 from automl_cli.failures import INTERRUPTED
 from automl_cli.going_on import command_line, steps
-from automl_cli.output import heading, number, print_json, table, value_text
-from automl_cli.progress import Watcher, last_line, watch
+from automl_cli.output import budget_text, heading, number, print_json, reason, seconds, table, value_text
+from automl_cli.progress import Watcher, watch
 from automl_cli.settings import Settings
 from automl_core.errors import StudyFailed
 
@@ -34,7 +34,8 @@ def perform(settings: Settings, name: str, run: Callable[[Watcher], Study], aske
         asked: How many trials there are to be in all, where that differs from what the study records.
     """
     try:
-        study = watched(watch(settings, asked), run)
+        watcher = watch(settings, asked)
+        study = watched(watcher, run)
     except StudyFailed:
         if not settings.quiet:
             click.echo(f"study {name} is kept: {command_line(settings, 'show', name)}", err=True)
@@ -42,7 +43,7 @@ def perform(settings: Settings, name: str, run: Callable[[Watcher], Study], aske
     if settings.json:
         print_json(_document(study))
     else:
-        _print(settings, study)
+        _print(settings, study, watcher.elapsed)
     if study.status == "interrupted":
         click.get_current_context().exit(INTERRUPTED)
 
@@ -63,7 +64,7 @@ def _document(study: Study) -> dict[str, Any]:
     }
 
 
-def _print(settings: Settings, study: Study) -> None:
+def _print(settings: Settings, study: Study, elapsed: float) -> None:
     record = study.record
     best = record.best()
     if best is not None:
@@ -73,8 +74,9 @@ def _print(settings: Settings, study: Study) -> None:
     failures = record.failures()
     if failures:
         first = failures[0]
-        click.echo(f"{len(failures)} failed; the first was trial {first.number}: {last_line(first.error)}\n")
-    click.echo(_ending(settings, study, best))
+        many = "1 trial failed, trial" if len(failures) == 1 else f"{len(failures)} trials failed, the first was trial"
+        click.echo(f"{many} {first.number}: {reason(first.error)}\n")
+    click.echo(_ending(settings, study, best, elapsed))
     if study.status == "finished":
         click.echo("\n" + _next(settings, study.name, record.summary.trials))
 
@@ -87,18 +89,19 @@ def configuration_text(configuration: Mapping[str, Any]) -> str:
 
 def _comparison(best: Best, study: Study) -> str:
     metric, unit = study.spec.objectives[0].partition(":")[0], study.spec.unit
-    rows = [(f"best of the search, trial {best.trial}", number(metric, best.value), f"{best.budget} {unit}")]
+    rows = [(f"best of the search, trial {best.trial}", number(metric, best.value), budget_text(best.budget, unit))]
     rows += [
-        (f"{one['label']}, one seed", number(metric, one["value"]), f"{one['budget']} {unit}")
+        (f"{one['label']}, one seed", number(metric, one["value"]), budget_text(one["budget"], unit))
         for one in study.baselines
     ]
     return table(("validation", metric, "trained for"), rows, right=(metric,))
 
 
-def _ending(settings: Settings, study: Study, best: Best | None) -> str:
+def _ending(settings: Settings, study: Study, best: Best | None, elapsed: float) -> str:
     name = heading(study.name)
     if study.status == "finished":
-        return f"Study {name} is finished."
+        trials = study.record.summary.trials
+        return f"Study {name} is finished: {trials} trials; this run took {seconds(elapsed)}."
     why = "was interrupted" if study.status == "interrupted" else "reached its time limit"
     so_far = "" if best is not None else " before a trial was finished"
     return f"Study {name} {why}{so_far}; nothing is lost. Go on with:\n  {command_line(settings, 'resume', study.name)}"

@@ -116,12 +116,30 @@ def seconds(value: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def budget_text(budget: int, unit: str) -> str:
+    """Writes a budget with its unit: "1 epoch", "8 epochs"; "budget 8" for one that is called nothing else."""
+    if unit == "budget":
+        return f"budget {budget}"
+    return f"{budget} {unit.removesuffix('s') if budget == 1 else unit}"
+
+
+def reason(error: str) -> str:
+    """Gives the line of a traceback that says what happened; the first line of anything else."""
+    _, _, after_last_frame = error.rpartition('\n  File "')
+    lines = [line for line in (after_last_frame or error).splitlines() if line.strip()]
+    if after_last_frame and after_last_frame != error:
+        lines = [line for line in lines[1:] if not line.startswith(" ")] or lines
+    return lines[0].strip() if lines else "no reason given"
+
+
 def value_text(value: Any) -> str:
     """Writes an option's or a hyperparameter's value for people to read."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(value_text(one) for one in value) + "]"
     return str(value) if value != "" else '""'

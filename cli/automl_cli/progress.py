@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from automl_cli.output import measured, number, seconds
+from automl_cli.output import budget_text, measured, number, reason, seconds
 from automl_cli.settings import Settings
 from automl_core.engine.progress import Progress
 from automl_core.types import Job, Observation, Outcome
@@ -111,9 +111,11 @@ class Watcher(Progress):
         self.running.pop(job.trial, None)
         self.reached[job.trial] = outcome.budget
         self.trainings += 1
+        if self.best is not None and job.trial == self.best[0] and self.metric in outcome.metrics:
+            self.best = (job.trial, outcome.values[0] if outcome.values else outcome.metrics[self.metric])
         if outcome.status in ("failed", "diverged"):
             self.failures += 1
-            self.last_failure = f"{self.subject(job, label)} {outcome.status}: {last_line(outcome.error)}"
+            self.last_failure = f"{self.subject(job, label)} {outcome.status}: {reason(outcome.error)}"
 
     def incumbent(self, trial: int, value: float) -> None:
         self.best = (trial, value)
@@ -141,7 +143,7 @@ class Watcher(Progress):
         if self.best is None:
             return ""
         trial, value = self.best
-        after = f" after {self.reached[trial]} {self.unit}" if trial in self.reached else ""
+        after = f" after {budget_text(self.reached[trial], self.unit)}" if trial in self.reached else ""
         return f"trial {trial}, {self.metric} {number(self.metric, value)}{after}"
 
 
@@ -168,7 +170,7 @@ class PlainProgress(Watcher):
 
     def started(self, study: Study) -> None:
         super().started(study)
-        trials = f", {self.asked} trials" if self.asked else ""
+        trials = f", {self.asked} trials" if self.asked and not self.counts_trainings else ""
         self._write(f"study {self.name}: {self.parts}{trials}")
 
     def observed(self, job: Job, observation: Observation) -> None:
@@ -184,9 +186,8 @@ class PlainProgress(Watcher):
             self._write(self.last_failure)
         elif job.role == "support" or self.every_job:
             result = measured(outcome.metrics) if self.every_job else self._objective(outcome)
-            self._write(
-                f"{self.subject(job, label)}: {result} after {outcome.budget} {self.unit} ({seconds(outcome.cost)})"
-            )
+            after = budget_text(outcome.budget, self.unit)
+            self._write(f"{self.subject(job, label)}: {result} after {after} ({seconds(outcome.cost)})")
 
     def incumbent(self, trial: int, value: float) -> None:
         super().incumbent(trial, value)
@@ -205,12 +206,6 @@ class PlainProgress(Watcher):
             click.echo(line, err=True)
         except OSError:
             """Nobody reads any more; the study goes on."""
-
-
-def last_line(error: str) -> str:
-    """Gives the line of a traceback that says what happened."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
 
 
 def watch(settings: Settings, asked: int | None = None, trainings: bool = False) -> Watcher:

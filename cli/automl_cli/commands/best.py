@@ -14,7 +14,7 @@ from automl_core.errors import RequestError
 def command(settings: Settings, study: str) -> None:
     """Show the best configuration that STUDY has found so far."""
     from automl_cli.conclusion import configuration_text
-    from automl_cli.output import facts, heading, measured, number, print_json
+    from automl_cli.output import budget_text, facts, heading, measured, number, print_json
     from automl_core.records import Workspace
 
     record = Workspace(settings.workspace).record(study)
@@ -28,7 +28,9 @@ def command(settings: Settings, study: str) -> None:
         return
     metric = record.summary.objective.partition(":")[0]
     click.echo(heading(f"trial {best.trial} of {study}, {metric} {number(metric, best.value)}"))
-    click.echo(facts([("budget", f"{best.budget} {record.spec.unit}"), ("metrics", measured(best.metrics))]) + "\n")
+    click.echo(
+        facts([("budget", budget_text(best.budget, record.spec.unit)), ("metrics", measured(best.metrics))]) + "\n"
+    )
     click.echo(configuration_text(best.configuration))
     drawing = _drawing(settings, study)
     if drawing:

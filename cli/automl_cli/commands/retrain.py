@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from automl_cli.requests import parse_settings
+from automl_cli.requests import duration, parse_settings
 from automl_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,21 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="NAME", help="Train on other data.  [default: the study's]")
 @click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
 @click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
+@click.option(
+    "--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; can be gone on with."
+)
+@click.option("--device", metavar="auto|cpu|cuda:N", help="Where networks are trained.  [default: the study's]")
+@click.option("--threads", type=int, help="Threads for each worker.  [default: the study's]")
 @click.pass_obj
-def command(settings: Settings, /, study: str, settings_given: tuple[str, ...], **flags: Any) -> None:
+def command(
+    settings: Settings,
+    /,
+    study: str,
+    settings_given: tuple[str, ...],
+    device: str | None,
+    threads: int | None,
+    **flags: Any,
+) -> None:
     """Train a configuration of STUDY on training and validation data together, and test it.
 
     Reports the test accuracy's mean and standard deviation over repeats, beside controls trained alike.
@@ -35,7 +48,7 @@ def command(settings: Settings, /, study: str, settings_given: tuple[str, ...], 
     from automl_core import Study
 
     options = parse_settings(settings_given)
-    loaded = Study.load(study, workspace=settings.workspace)
+    loaded = Study.load(study, workspace=settings.workspace, device=device, threads=threads)
 
     def work(progress: Watcher) -> dict[str, Any]:
         return loaded.retrain(**flags, options=options, progress=progress)
@@ -45,25 +58,33 @@ def command(settings: Settings, /, study: str, settings_given: tuple[str, ...], 
         print_json(report)
     else:
         _print(report)
-    if loaded.status == "interrupted":
-        click.echo("interrupted; the same command goes on from here", err=True)
-        click.get_current_context().exit(INTERRUPTED)
-    if not settings.json:
+    if report["status"] != "finished":
+        why = "interrupted" if report["status"] == "interrupted" else "the time limit is reached"
+        click.echo(f"{why}; nothing is lost, the same command goes on from here", err=True)
+    elif not settings.json:
         click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model')}")
+    if report["status"] == "interrupted":
+        click.get_current_context().exit(INTERRUPTED)
 
 
 def _print(report: dict[str, Any]) -> None:
-    from automl_cli.output import number, table
+    from automl_cli.output import table
 
     metric = report["metric"]
     click.echo(
         f"Trial {report['trial']}, trained on training and validation data for {report['epochs']} epochs, "
         f"{report['repeats']} times"
     )
-    rows = []
-    for one in report["results"]:
-        spread = number(metric, one["deviation"]).removesuffix(" %") if one["deviation"] is not None else ""
-        mean = number(metric, one["mean"])
-        shown = f"{mean.removesuffix(' %')} ± {spread}{' %' if mean.endswith(' %') else ''}" if spread else mean
-        rows.append((one["label"], shown, str(len(one["values"]))))
+    rows = [(one["label"], _spread(metric, one), str(len(one["values"]))) for one in report["results"]]
     click.echo(table(("test", f"{metric}, mean ± deviation", "repeats"), rows, right=("repeats",)))
+
+
+def _spread(metric: str, result: dict[str, Any]) -> str:
+    """Writes mean and standard deviation with their unit once: "93.1 ± 0.4 %"."""
+    from automl_cli.output import number
+
+    mean = number(metric, result["mean"])
+    if result["deviation"] is None:
+        return mean
+    unit = " %" if mean.endswith(" %") else ""
+    return f"{mean.removesuffix(unit)} ± {number(metric, result['deviation']).removesuffix(unit)}{unit}"

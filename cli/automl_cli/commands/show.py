@@ -124,12 +124,11 @@ def _rungs(record: StudyRecord) -> str:
 
 
 def _failures(failures: Sequence[TrialRow], verbose: bool) -> str:
-    from automl_cli.output import heading, table
-    from automl_cli.progress import last_line
+    from automl_cli.output import heading, reason, table
 
     if verbose:
         texts = [f"{heading(f'trial {row.number}, {row.status}')}\n{row.error.rstrip()}" for row in failures]
         return heading("failures") + "\n" + "\n\n".join(texts)
-    rows = [(str(row.number), row.status, str(row.attempts), last_line(row.error)) for row in failures]
+    rows = [(str(row.number), row.status, str(row.attempts), reason(row.error)) for row in failures]
     shown = table(("trial", "status", "attempts", "reason"), rows, right=("trial", "attempts"))
     return heading("failures") + "\n" + shown + "\n  --verbose shows their tracebacks"
