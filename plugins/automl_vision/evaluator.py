@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import ArtefactRequest, Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
+from automl_core.options import validate
 from automl_core.plugins import get_registry
 from automl_core.types import Direction, Json, Split
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
@@ -105,14 +106,17 @@ class GraphEvaluator(Evaluator):
 
 
 def check_parts(graph: KnowledgeTransferGraph) -> None:
-    """Refuses a graph with models, gates or losses that are not registered.
+    """Refuses a graph with models, gates or losses that are not registered, or with options that they do not take.
 
     Raises:
-        RequestError: Naming the nearest ones that are.
+        RequestError: Naming the nearest ones that would do.
     """
+    from automl_vision.trainer.nodes import build_gate, build_loss
+
     registry = get_registry()
     for node in graph.nodes:
-        registry.entry("model", node.model)
+        factory = registry.load("model", node.model)
+        validate(factory, node.options, f"model {node.model}", given=frozenset({"channels", "classes"}))
     for edge in graph.edges:
-        registry.entry("gate", edge.gate)
-        registry.entry("loss", edge.loss_name)
+        build_gate(edge)
+        build_loss(edge)
