@@ -20,6 +20,7 @@ EventKind = Literal["ask", "tell", "extend"]
 encode = json.JSONEncoder(separators=(",", ":")).encode
 """Built once: ``json.dumps`` with separators builds an encoder at every call."""
 
+INSERT_EVENT = "INSERT INTO events VALUES (?,?,?,?,?)"
 INSERT_TRIAL = "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 UPDATE_TRIAL = (
     "UPDATE trials SET status = ?, budget = ?, value = ?, loss = ?, metrics = ?, cost = ?, attempts = ?, error = ? "
@@ -73,6 +74,7 @@ class StudyJournal:
             "SELECT coalesce(max(sequence), -1) FROM events WHERE study = ?", (row.id,)
         ).fetchone()
         self._next = last + 1
+        self._statements: list[tuple[str, tuple[Json, ...]]] = []
 
     @classmethod
     def create(cls, database: Database, name: str, spec: Json) -> StudyJournal:
@@ -106,28 +108,33 @@ class StudyJournal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Groups events: a tell and the asks that it causes are one transaction."""
+        """Groups events: a tell and the asks that it causes are one transaction, written on leaving the block.
+
+        A block without events writes nothing; one that raises writes nothing either.
+        """
         before = self._next
+        self._statements.clear()
         try:
-            with self.database.transaction():
-                yield
+            yield
+            if self._statements:
+                with self.database.transaction() as connection:
+                    for statement, values in self._statements:
+                        connection.execute(statement, values)
         except BaseException:
             self._next = before
             raise
+        finally:
+            self._statements.clear()
 
     def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None, new: bool = False) -> None:
         """Records an event, and the line of the trial that it changes or begins. Call within :meth:`transaction`."""
-        connection = self.database.connection
-        connection.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-            (self.row.id, self._next, kind, encode(payload), time.time()),
-        )
+        self._statements.append((INSERT_EVENT, (self.row.id, self._next, kind, encode(payload), time.time())))
         self._next += 1
         if trial is not None and new:
             fixed = (trial.role, trial.label, trial.status, encode(trial.configuration), encode(trial.instruction))
-            connection.execute(INSERT_TRIAL, (self.row.id, trial.number, *fixed, *_progress(trial)))
+            self._statements.append((INSERT_TRIAL, (self.row.id, trial.number, *fixed, *_progress(trial))))
         elif trial is not None:
-            connection.execute(UPDATE_TRIAL, (trial.status, *_progress(trial), self.row.id, trial.number))
+            self._statements.append((UPDATE_TRIAL, (trial.status, *_progress(trial), self.row.id, trial.number)))
 
     def events(self) -> Iterator[tuple[EventKind, Json]]:
         """Yields every event in order."""
