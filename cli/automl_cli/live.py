@@ -7,8 +7,6 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from automl_cli.output import number
@@ -17,6 +15,8 @@ from automl_cli.progress import Running, Watcher
 REFRESHES_PER_SECOND = 4
 JOBS_SHOWN = 4
 CURVE_SHOWN = 24
+BAR_WIDTH = 30
+LABEL_WIDTH = 8
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -49,29 +49,28 @@ class LiveProgress(Watcher):
         self._live.stop()
 
     def view(self) -> RenderableType:
-        """Draws the state of now; called by the refreshing thread."""
+        """Draws the state of now, a line for each thing; called by the refreshing thread."""
         if not self.name:
             return Text("preparing", style="dim")
-        head = Text.assemble((self.name, "bold"), "  ", (self.parts, "dim"))
-        lines = Table.grid(padding=(0, 2, 0, 0))
-        lines.add_column(style="dim", no_wrap=True)
-        lines.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        lines.add_row("done", self._done())
-        for running in list(self.running.values())[:JOBS_SHOWN]:
-            lines.add_row("now", self._job(running))
+        lines = [Text.assemble((self.name, "bold"), "  ", (self.parts, "dim")), self._line("done", self._done())]
+        lines += [self._line("now", self._job(running)) for running in list(self.running.values())[:JOBS_SHOWN]]
         if self.best is not None:
-            lines.add_row("best", Text(self.best_text(), style="green"))
+            lines.append(self._line("best", Text(self.best_text(), style="green")))
         if self.failures:
-            lines.add_row("failed", Text(f"{self.failures}, last {self.last_failure}", style="yellow"))
-        return Group(head, lines)
+            lines.append(self._line("failed", Text(f"{self.failures}, last {self.last_failure}", style="yellow")))
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
 
-    def _done(self) -> RenderableType:
+    def _line(self, what: str, text: Text) -> Text:
+        return Text.assemble((f"{what:<{LABEL_WIDTH}}", "dim"), text)
+
+    def _done(self) -> Text:
         text = Text(f"{self.count()}, {_clock(self.elapsed)}")
         if not self.asked or self.counts_trainings:
             return text
-        row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_row(ProgressBar(total=self.asked, completed=self.trials, width=30), text)
-        return row
+        full = min(BAR_WIDTH, BAR_WIDTH * self.trials // self.asked)
+        return Text.assemble(("━" * full, "green"), ("─" * (BAR_WIDTH - full), "dim"), "  ", text)
 
     def _job(self, running: Running) -> Text:
         job = running.job

@@ -108,6 +108,7 @@ class Watcher(Progress):
             running.curve.append(observation.metrics[self.metric])
 
     def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
+        self._seen(job.trial, job.role)
         self.running.pop(job.trial, None)
         self.reached[job.trial] = outcome.budget
         self.trainings += 1

@@ -1,0 +1,170 @@
+"""What is shown while a study runs."""
+
+from __future__ import annotations
+
+import io
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from automl_cli import progress as progress_module
+from automl_cli.live import LiveProgress, sparkline
+from automl_cli.progress import PlainProgress, Watcher, watch
+from automl_cli.settings import Settings
+from automl_core.types import Job, Observation, Outcome, Point
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def study(trials: list[Any] | None = None, best: Any = None, asked: int | None = 20) -> Any:
+    spec = SimpleNamespace(objectives=("accuracy:max",), unit="epochs", trials=asked)
+    summary = SimpleNamespace(space="ktg", searcher="asha", dataset="digits")
+    record = SimpleNamespace(summary=summary, spec=spec, trials=lambda: trials or [], best=lambda: best)
+    return SimpleNamespace(name="calm-otter", record=record)
+
+
+def job(trial: int, to: int = 4, role: Any = "candidate", start: int = 0) -> Job:
+    return Job(trial, {}, start, to, role=role)
+
+
+def done(accuracy: float, budget: int = 4, **changed: Any) -> Outcome:
+    point = Point(budget, {"accuracy": accuracy, "loss": 1 - accuracy})
+    return Outcome(**{"status": "done", "budget": budget, "curve": (point,), "cost": 1.5} | changed)
+
+
+def test_trials_are_counted_by_number_without_support_trials() -> None:
+    watcher = Watcher()
+    watcher.started(study())
+    assert watcher.count() == "0 of 20 trials"
+    for trial, role in ((0, "candidate"), (1, "support"), (4, "candidate")):
+        watcher.job_started(job(trial, role=role), "")
+    assert watcher.count() == "4 of 20 trials"  # 2 and 3 were twins of known candidates
+
+
+def test_a_resumed_study_begins_where_it_was() -> None:
+    rows = [
+        SimpleNamespace(number=number, role=role, budget=8)
+        for number, role in ((0, "candidate"), (1, "support"), (2, "candidate"))
+    ]
+    watcher = Watcher(asked=40)
+    watcher.started(study(rows, SimpleNamespace(trial=2, value=0.75)))
+    assert watcher.count() == "2 of 40 trials"
+    assert watcher.best_text() == "trial 2, accuracy 75.0 % after 8 epochs"
+
+
+def test_the_incumbent_shows_what_it_has_reached_since() -> None:
+    watcher = Watcher()
+    watcher.started(study())
+    watcher.job_finished(job(0, 1), done(0.3, 1), "")
+    watcher.incumbent(0, 0.3)
+    assert watcher.best_text() == "trial 0, accuracy 30.0 % after 1 epoch"
+    watcher.job_finished(job(0, 2, start=1), done(0.5, 2), "")
+    assert watcher.best_text() == "trial 0, accuracy 50.0 % after 2 epochs"
+
+
+def test_plain_lines_tell_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    plain = PlainProgress(clock=clock)
+    plain.started(study())
+    plain.job_started(job(0, role="support"), "teacher resnet8")
+    plain.job_finished(job(0, role="support"), done(0.9), "teacher resnet8")
+    plain.job_started(job(1), "")
+    plain.job_finished(job(1), done(0.5), "")
+    plain.incumbent(1, 0.5)
+    plain.job_finished(job(2), Outcome("failed", 0, error="Traceback\nValueError: no"), "")
+    clock.now = 11.0
+    plain.job_started(job(3), "")
+    plain.observed(job(3), Observation(2, {"accuracy": 0.1}))
+    plain.observed(job(3), Observation(3, {"accuracy": 0.1}))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "study calm-otter: ktg · asha · digits, 20 trials",
+        "trial 0 (teacher resnet8): accuracy 90.0 % after 4 epochs (1.5 s)",
+        "best so far: trial 1, accuracy 50.0 % after 4 epochs (1 of 20 trials, 0.0 s)",
+        "trial 2 failed: Traceback",
+        "3 of 20 trials in 11.0 s, best trial 1, accuracy 50.0 % after 4 epochs, now trial 3 at 2 of 4 epochs",
+    ]
+
+
+def test_every_job_is_told_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = PlainProgress(every_job=True)
+    plain.started(study())
+    plain.job_finished(job(1), done(0.5), "")
+    assert "trial 1: accuracy 50.0 %, loss 0.5 after 4 epochs (1.5 s)" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_gone_does_not_end_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(progress_module.click, "echo", gone)
+    PlainProgress().started(study())
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_live_view_fits_the_terminal(width: int) -> None:
+    text = io.StringIO()
+    live = LiveProgress(console=Console(file=text, width=width, force_terminal=True, color_system=None))
+    live.console.print(live.view())
+    live.started(study())
+    live.job_started(job(7, 8), "")
+    for unit in range(9):
+        live.observed(job(7, 8), Observation(unit, {"accuracy": unit / 10}))
+    live.incumbent(7, 0.8)
+    failed = Outcome("failed", 0, error='Traceback\n  File "a.py", line 1\n    x\nValueError: ' + "long " * 30)
+    live.job_finished(job(8), failed, "")
+    live.console.print(live.view())
+    lines = text.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert lines[0].strip() == "preparing"
+    shown = "\n".join(lines)
+    assert "calm-otter" in shown
+    assert "trial 7, 8 of 8 epochs" in shown
+    if width >= 80:
+        assert "9 of 20 trials" in shown
+        assert "▁▂▃▄▅▅▆▇█  accuracy 80.0 %" in shown
+        assert "best    trial 7, accuracy 80.0 %" in shown
+        assert "failed  1, last trial 8 failed: ValueError: long" in shown
+
+
+def test_the_live_view_leaves_nothing_behind_and_survives_nan() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=True)
+    with LiveProgress(console=console) as live:
+        live.started(study(asked=None))
+        live.job_started(job(0), "")
+        live.observed(job(0), Observation(1, {"accuracy": math.nan}))
+        live._live.refresh()
+    assert "0 of 4" not in text.getvalue().rpartition("\x1b[2K")[2]
+    assert live.running[0].curve == []
+
+
+@pytest.mark.parametrize(("curve", "bars"), [([1.0], "▁"), ([0.5, 0.5], "▁▁"), ([0.0, 1.0], "▁█"), ([1.0, 0.0], "█▁")])
+def test_sparklines(curve: list[float], bars: str) -> None:
+    assert sparkline(curve) == bars
+
+
+@pytest.mark.parametrize(
+    ("settings", "terminal", "kind"),
+    [
+        (Settings(quiet=True), True, Watcher),
+        (Settings(), True, LiveProgress),
+        (Settings(verbose=True), True, PlainProgress),
+        (Settings(), False, PlainProgress),
+    ],
+)
+def test_how_progress_is_shown_is_chosen(
+    settings: Settings, terminal: bool, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module.sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert type(watch(settings)) is kind
