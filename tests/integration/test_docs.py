@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 if TYPE_CHECKING:
@@ -114,3 +115,27 @@ def test_every_block_is_run_written_or_of_a_kind_that_is_only_shown(document: Pa
 def test_what_is_not_run_is_counted() -> None:
     marked = {document.name: sum(bool(block.reason) for block in blocks(document)) for document in DOCUMENTS}
     assert marked == NOT_RUN
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_paths_and_links_into_the_repository_lead_somewhere(document: Path) -> None:
+    text = document.read_text()
+    named = re.findall(r"`((?:automl_core|spaces|plugins|cli|tests|docs|examples|benchmarks)/[\w./-]*)`", text)
+    linked = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
+    missing = [path for path in named if not (ROOT / path).exists()]
+    missing += [path for path in linked if not (document.parent / path).exists()]
+    assert missing == []
+
+
+def test_the_command_line_is_documented_flag_by_flag() -> None:
+    from automl_cli.application import COMMANDS, application
+
+    text = (ROOT / "docs" / "cli.md").read_text()
+    context = click.Context(application)
+    for name in COMMANDS:
+        assert f"automl {name}" in text
+        command = application.get_command(context, name)
+        assert command is not None
+        flags = [flag for option in command.params for flag in option.opts if flag.startswith("--")]
+        lacking = [flag for flag in flags if not re.search(rf"{flag}(?![\w-])", text)]
+        assert lacking == [], f"automl {name}"
