@@ -1,0 +1,446 @@
+"""The commands on whole studies of a toy: run, resume, show, best, retrain, export, delete."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from toys import toy_registry
+
+from automl_cli.application import application
+from automl_core import Study, hookimpl
+from automl_core.hookspecs import Register
+from automl_core.interfaces import Evaluation
+from automl_core.plugins import use_registry
+from automl_core.testing.doubles import ToyEvaluator
+
+HERE = Path(__file__).parent
+TOY = ("--space", "toy", "--evaluator", "taught", "--set", "space.digits=3", "--trials", "6", "--max-budget", "4")
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+from test_cli_studies import registry
+from automl_cli import main
+from automl_core.plugins import use_registry
+with use_registry(registry()):
+    main()
+"""
+
+
+class SlowEvaluator(ToyEvaluator):
+    """A toy that takes its time, and prints where it should not."""
+
+    def start(self, description: Any, context: Any) -> Evaluation:
+        evaluation = super().start(description, context)
+        advance = evaluation.advance
+
+        def slowly(job: Any) -> Iterator[Any]:
+            for observation in advance(job):
+                sys.stdout.write("noise\n")
+                time.sleep(0.05)
+                yield observation
+
+        evaluation.advance = slowly  # type: ignore[method-assign]
+        return evaluation
+
+
+class Slow:
+    @hookimpl
+    def automl_evaluators(self, register: Register) -> None:
+        register("slow", "test_cli_studies:SlowEvaluator", summary="takes its time")
+
+
+def registry() -> Any:
+    return toy_registry(Slow())
+
+
+@pytest.fixture(autouse=True)
+def _toys() -> Iterator[None]:
+    with use_registry(registry()):
+        yield
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path / "w"
+
+
+def automl(*arguments: object, **extra: Any) -> Result:
+    return CliRunner().invoke(application, [str(one) for one in arguments], prog_name="automl", **extra)
+
+
+def ran(*arguments: object) -> Result:
+    result = automl(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def start(workspace: Path, *more: object, name: str = "one") -> Result:
+    return ran("run", *TOY, "--workspace", workspace, "--name", name, *more)
+
+
+def document(*arguments: object) -> Any:
+    return json.loads(ran(*arguments, "--json", "--quiet").stdout)
+
+
+def test_a_run_ends_with_the_best_beside_the_baseline_and_the_commands_to_go_on_with(workspace: Path) -> None:
+    result = start(workspace)
+    assert "best of the search, trial" in result.stdout
+    assert re.search(r"alone, one seed +\d+\.\d % +4 epochs", result.stdout)
+    for command in ("show one", "retrain one", "export one one-model", "resume one --trials 12"):
+        assert f"automl {command} --workspace {workspace}" in result.stdout
+    assert result.stderr.splitlines()[0] == "study one: toy · asha, 6 trials"
+    assert all(len(line) <= 80 or str(workspace) in line for line in (result.stdout + result.stderr).splitlines())
+
+
+def test_the_commands_to_go_on_with_work(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^  automl (.+)$", start(workspace).stdout, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        ran(*command.split())
+    assert (tmp_path / "one-model" / "README.md").exists()
+
+
+def test_json_is_one_document_and_quiet_is_quiet(workspace: Path) -> None:
+    result = start(workspace, "--json", "--quiet")
+    found = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert found["status"] == "finished"
+    assert found["best"] == document("best", "one", "--workspace", workspace)
+    assert set(found["best"]) >= {"trial", "configuration", "budget", "metrics", "value"}
+    assert 0 <= found["best"]["value"] <= 1
+    assert [one["label"] for one in found["baselines"]] == ["alone"]
+
+
+def test_equal_runs_show_equally_without_times(workspace: Path) -> None:
+    for number in (1, 2):
+        start(workspace / str(number))
+    shown = [ran("show", "one", "--workspace", workspace / str(number), "--json", "--no-times") for number in (1, 2)]
+    assert shown[0].stdout == shown[1].stdout
+    assert "created" in document("show", "one", "--workspace", workspace / "1")
+
+
+def test_show_names_roles_rungs_and_failures(workspace: Path) -> None:
+    start(workspace, "--set", "evaluator.fail=[0]", "--set", "evaluator.diverge=[1]")
+    shown = ran("show", "one", "--workspace", workspace).stdout
+    assert "rungs at 1, 2, 4" in shown
+    assert "RuntimeError: trial 0 was told to fail at unit 1" in shown
+    assert "Traceback" not in shown
+    assert {"candidate", "support"} <= set(shown.split())
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert "Traceback" in ran("show", "one", "--workspace", workspace, "--verbose").stdout
+    without = ran("show", "one", "--workspace", workspace, "--no-times").stdout
+    assert "cost" not in without
+    assert "begun" not in without
+
+
+def test_of_very_many_trials_the_best_are_shown(workspace: Path) -> None:
+    start(workspace, "--trials", "100", "--set", "space.digits=6", "--quiet")
+    rows = re.compile(r"^ +\d+  candidate", re.MULTILINE)
+    shown = ran("show", "one", "--workspace", workspace).stdout
+    assert len(rows.findall(shown)) == 20
+    assert "and 80 more; --all lists them" in shown
+    best = document("best", "one", "--workspace", workspace)["trial"]
+    assert re.search(rf"^ +{best}  candidate .* best$", shown, re.MULTILINE)
+    assert len(rows.findall(ran("show", "one", "--workspace", workspace, "--all").stdout)) == 100
+
+
+def test_studies_lists_what_the_workspace_holds(workspace: Path) -> None:
+    assert "No studies here yet" in ran("studies", "--workspace", workspace).stdout
+    assert document("studies", "--workspace", workspace) == {"studies": []}
+    start(workspace)
+    start(workspace, "--objective", "loss", name="two")
+    lines = ran("studies", "--workspace", workspace).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["study", "one", "two"]
+    assert "finished" in lines[1]
+    assert [one["trials"] for one in document("studies", "--workspace", workspace)["studies"]] == [6, 6]
+
+
+def test_a_workspace_can_come_from_the_environment(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOML_WORKSPACE", str(workspace))
+    result = ran("run", *TOY, "--name", "one")
+    assert "automl show one\n" in result.stdout
+    assert "one" in ran("studies").stdout
+
+
+def test_a_study_file_is_the_flags_and_flags_win(workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "space: {name: toy, digits: 3}\nevaluator: {name: toy, noise: 0.02}\nsearcher: {kind: promote, eta: 2}\n"
+        "objective: loss\ntrials: 50\nmax-budget: 4\nname: filed\n"
+    )
+    ran("run", path, "--workspace", workspace, "--trials", "4", "--set", "searcher.eta=4")
+    spec = document("show", "filed", "--workspace", workspace)["spec"]
+    assert spec["trials"] == 4
+    assert spec["objectives"] == ["loss:min"]
+    assert spec["space"] == {"name": "toy", "options": {"digits": 3}, "given": False}
+    assert spec["searcher"]["options"] == {"kind": "promote", "eta": 4}
+    assert spec["evaluator"]["options"] == {"noise": 0.02}
+    ran("run", path, "--workspace", workspace, "--evaluator", "taught", "--name", "other", "--trials", "4")
+    spec = document("show", "other", "--workspace", workspace)["spec"]
+    assert spec["evaluator"]["options"] == {}, "options of a part that a flag replaces do not fit the other one"
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(workspace: Path) -> None:
+    shown = ran("run", *TOY, "--workspace", workspace, "--dry-run").stdout
+    assert "nothing was started" in shown
+    assert "1, 2, 4 epochs" in shown
+    plan = document("run", *TOY, "--workspace", workspace, "--dry-run")
+    assert (plan["size"], plan["trials"], plan["rungs"]) == (64, 6, [1, 2, 4])
+    assert not workspace.exists()
+
+
+def test_resume_extends_a_finished_study(workspace: Path) -> None:
+    start(workspace)
+    result = ran("resume", "one", "--workspace", workspace, "--trials", "9")
+    assert result.stderr.splitlines()[0] == "study one: toy · asha, 9 trials"
+    assert document("studies", "--workspace", workspace)["studies"][0]["trials"] == 9
+
+
+def test_a_time_limit_ends_cleanly_and_resuming_ends_as_if_uninterrupted(workspace: Path) -> None:
+    start(workspace / "whole", "--evaluator", "slow", "--quiet")
+    result = start(workspace / "cut", "--evaluator", "slow", "--time-limit", "0.3s")
+    assert "reached its time limit" in result.stdout
+    assert f"automl resume one --workspace {workspace / 'cut'}" in result.stdout
+    assert document("studies", "--workspace", workspace / "cut")["studies"][0]["status"] == "time-limit"
+    ran("resume", "one", "--workspace", workspace / "cut", "--quiet")
+    shown = [ran("show", "one", "--workspace", workspace / how, "--json", "--no-times") for how in ("whole", "cut")]
+    assert shown[0].stdout == shown[1].stdout
+
+
+def test_what_trainings_print_does_not_spoil_the_document(workspace: Path) -> None:
+    result = start(workspace, "--evaluator", "slow", "--trials", "1", "--json")
+    assert json.loads(result.stdout)["status"] == "finished"
+    assert "noise" in result.stderr
+
+
+def test_when_every_candidate_fails_the_work_has_failed(workspace: Path) -> None:
+    result = automl(
+        "run", *TOY, "--workspace", workspace, "--name", "one", "--set", f"evaluator.fail={list(range(20))}"
+    )
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "told to fail" in last
+    assert f"automl show one --workspace {workspace}" in result.stderr
+    assert document("studies", "--workspace", workspace)["studies"][0]["status"] == "failed"
+
+
+def test_retrain_reports_mean_and_deviation_beside_the_control(workspace: Path) -> None:
+    start(workspace)
+    shown = ran("retrain", "one", "--workspace", workspace, "--repeats", "3", "--epochs", "2").stdout
+    assert "for 2 epochs, 3 times" in shown
+    assert re.search(r"retraining +\d+\.\d ± \d+\.\d %", shown)
+    assert re.search(r"plain +\d+\.\d ± \d+\.\d %", shown)
+    report = document("retrain", "one", "--workspace", workspace, "--repeats", "3", "--epochs", "2")
+    assert [len(one["values"]) for one in report["results"]] == [3, 3]
+    assert "retraining" in ran("show", "one", "--workspace", workspace).stdout
+
+
+def test_export_says_whether_the_weights_are_retrained(workspace: Path, tmp_path: Path) -> None:
+    start(workspace)
+    shown = ran("export", "one", tmp_path / "raw", "--workspace", workspace).stdout
+    assert "as the search left it" in shown
+    assert "automl retrain one" in shown
+    assert "  README.md" in shown
+    ran("retrain", "one", "--workspace", workspace, "--repeats", "1", "--quiet")
+    report = document("export", "one", tmp_path / "final", "--workspace", workspace)
+    assert report["retrained"] is True
+    assert (tmp_path / "final" / "README.md").exists()
+
+
+def test_delete_must_be_confirmed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(workspace)
+    refused = automl("delete", "one", "--workspace", workspace)
+    assert refused.exit_code == 2
+    assert "pass --yes" in refused.stderr
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("automl_cli.commands.delete.sys", terminal)
+    assert "Nothing was deleted" in automl("delete", "one", "--workspace", workspace, input="n\n").stderr
+    assert ran("show", "one", "--workspace", workspace).exit_code == 0
+    assert automl("delete", "one", "--workspace", workspace, input="y\n").stdout == "Study one is deleted.\n"
+    assert automl("show", "one", "--workspace", workspace).exit_code == 2
+
+
+def test_delete_with_yes_asks_nobody(workspace: Path) -> None:
+    start(workspace)
+    assert document("delete", "one", "--yes", "--workspace", workspace) == {"deleted": "one"}
+
+
+def test_a_study_of_python_objects_names_the_way_to_resume_it(workspace: Path) -> None:
+    Study("toy", evaluator=_function, trials=3, max_budget=2, name="object", workspace=workspace).run()
+    result = automl("resume", "object", "--workspace", workspace)
+    assert result.exit_code == 2
+    assert "Study.resume('object', evaluator=...)" in result.stderr
+    assert "trial" in ran("best", "object", "--workspace", workspace).stdout
+    assert "_function (a Python object)" in ran("show", "object", "--workspace", workspace).stdout
+
+
+def _function(configuration: dict[str, Any], budget: int, seed: int) -> float:
+    return float(budget)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--space", "toi"], "unknown space 'toi'; did you mean 'toy'"),
+        (["--searcher", "ahsa"], "unknown searcher 'ahsa'; did you mean 'asha'"),
+        (["--evaluator", "tought"], "did you mean 'taught'"),
+        (["--estimator", "toi"], "unknown estimator 'toi'; did you mean 'toy'"),
+        (["--dataset", "digits"], "no data set"),
+        (["--objective", "acuracy"], "unknown objective 'acuracy'; did you mean 'accuracy'"),
+        (["--objective", "accuracy:up"], "METRIC:max or METRIC:min"),
+        (["--trials", "0"], "--trials"),
+        (["--max-budget", "-1"], "--max-budget"),
+        (["--min-budget", "9"], "min_budget <= max_budget must hold, but got 9 and 4"),
+        (["--seed", "-1"], "--seed"),
+        (["--threads", "0"], "--threads"),
+        (["--workers", "0"], "--workers"),
+        (["--device", "cuda:0"], "'cuda:0'"),
+        (["--preset", "quik"], "unknown preset 'quik'; did you mean 'quick'"),
+        (["--checkpoint", "some"], "needed"),
+        (["--executor", "seriel"], "did you mean 'serial'"),
+        (["--set", "searcher.eta=two"], "must be int, but got 'two'"),
+        (["--set", "searcher.etta=2"], "did you mean 'eta'"),
+        (["--set", "searcher.eta"], "part.option=value"),
+        (["--set", "serchar.eta=2"], "did you mean 'searcher'"),
+        (["--time-limit", "soon"], "a time above 0"),
+        (["--name", "a/b"], "without '/'"),
+        (["missing.yaml"], "No such file"),
+    ],
+)
+def test_wrong_requests_leave_nothing_behind(workspace: Path, arguments: list[str], words: str) -> None:
+    result = automl("run", *TOY, "--workspace", workspace, *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert not workspace.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", *TOY, "--name", "one"], "'one' exists in this workspace"),
+        (["show", "oen"], "unknown study 'oen'; did you mean 'one'"),
+        (["best", "oen"], "did you mean 'one'"),
+        (["resume", "oen"], "did you mean 'one'"),
+        (["resume", "one", "--trials", "2"], "can only be extended"),
+        (["resume", "one", "--max-budget", "9"], "No such option"),
+        (["retrain", "one", "--trial", "99"], "--trial must name a candidate"),
+        (["retrain", "one", "--repeats", "0"], "--repeats"),
+        (["retrain", "one", "--epochs", "0"], "--epochs"),
+        (["export", "one", "{here}"], "new or empty directory"),
+        (["delete", "oen", "--yes"], "did you mean 'one'"),
+    ],
+)
+def test_wrong_requests_about_a_study_change_nothing(workspace: Path, arguments: list[str], words: str) -> None:
+    start(workspace, "--quiet")
+    before = ran("show", "one", "--workspace", workspace, "--json").stdout
+    result = automl(*(one.format(here=HERE) for one in arguments), "--workspace", workspace)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert ran("show", "one", "--workspace", workspace, "--json").stdout == before
+
+
+def test_a_workspace_without_a_journal_and_a_damaged_one(workspace: Path) -> None:
+    missing = automl("show", "one", "--workspace", workspace)
+    assert (missing.exit_code, len(missing.stderr.splitlines())) == (2, 1)
+    workspace.mkdir()
+    (workspace / "journal.sqlite").write_bytes(b"this is no journal" * 100)
+    damaged = automl("studies", "--workspace", workspace)
+    assert (damaged.exit_code, len(damaged.stderr.splitlines())) == (2, 1)
+    assert "journal" in damaged.stderr
+
+
+def process(*arguments: object, **extra: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT.format(here=str(HERE)), *map(str, arguments)]
+    return subprocess.Popen(command, text=True, **extra)
+
+
+def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+
+
+SLOW = (*TOY, "--evaluator", "slow", "--name", "one")
+
+
+def test_ctrl_c_ends_cleanly_with_130_and_one_process_runs_a_study_at_a_time(workspace: Path) -> None:
+    running = process("run", *SLOW, "--workspace", workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(workspace / "checkpoints", running)
+    second = automl("resume", "one", "--workspace", workspace)
+    assert second.exit_code == 2
+    assert f"process {running.pid}" in second.stderr
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate()
+    assert running.returncode == 130
+    assert "Study one was interrupted" in out
+    assert "Traceback" not in err
+    assert document("studies", "--workspace", workspace)["studies"][0]["status"] == "interrupted"
+    ran("resume", "one", "--workspace", workspace, "--quiet")
+    start(workspace / "whole", "--evaluator", "slow", "--quiet")
+    shown = [
+        ran("show", "one", "--workspace", where, "--json", "--no-times") for where in (workspace, workspace / "whole")
+    ]
+    assert shown[0].stdout == shown[1].stdout
+
+
+def test_a_reader_that_goes_away_is_no_news(workspace: Path) -> None:
+    start(workspace, "--quiet")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = process("show", "one", "--workspace", workspace, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert done.communicate()[1] == ""
+    assert done.returncode == 1
+
+
+def test_a_full_disk_is_one_line(workspace: Path) -> None:
+    start(workspace, "--quiet")
+    with Path("/dev/full").open("w") as full:
+        done = process("show", "one", "--workspace", workspace, stdout=full, stderr=subprocess.PIPE)
+        err = done.communicate()[1]
+    assert done.returncode == 1
+    assert len(err.splitlines()) == 1
+    assert "the disk is full" in err
+
+
+def test_on_a_terminal_the_view_is_live_and_leaves_the_result_alone(workspace: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    running = process(
+        "run", *SLOW, "--workspace", workspace, stdout=subprocess.PIPE, stderr=theirs, stdin=theirs, env=environment
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # how a terminal says that its other end is closed
+        pass
+    out, _ = running.communicate()
+    os.close(ours)
+    assert running.returncode == 0
+    shown = seen.decode()
+    assert "of 6 trials" in shown
+    assert "━" in shown
+    assert "\x1b[?25h" in shown, "the cursor must be visible again"
+    assert "Study one is finished: 6 trials" in out
+    assert "\x1b" not in out
