@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from automl_cli.output import number
-from automl_cli.progress import Running, Watcher
+from automl_cli.progress import STOPPING, Running, Watcher
 
 REFRESHES_PER_SECOND = 4
 JOBS_SHOWN = 4
@@ -58,6 +58,8 @@ class LiveProgress(Watcher):
             lines.append(self._line("best", Text(self.best_text(), style="green")))
         if self.failures:
             lines.append(self._line("failed", Text(f"{self.failures}, last {self.last_failure}", style="yellow")))
+        if self.is_stopping:
+            lines.append(Text(STOPPING, style="yellow"))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)

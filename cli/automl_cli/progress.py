@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from automl_core import Study
 
 HEARTBEAT_SECONDS = 10.0
+STOPPING = "stopping as soon as the running jobs can be kept; Ctrl-C again stops at once"
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Watcher(Progress):
         self._support: set[int] = set()
         self.failures = 0
         self.last_failure = ""
+        self.is_stopping = False
         self.best: tuple[int, float] | None = None
         self.running: dict[int, Running] = {}
         self.curves: dict[int, list[float]] = {}
@@ -120,6 +122,10 @@ class Watcher(Progress):
 
     def incumbent(self, trial: int, value: float) -> None:
         self.best = (trial, value)
+
+    def stopping(self) -> None:
+        """The first Ctrl-C has come; the run ends at the next unit."""
+        self.is_stopping = True
 
     def subject(self, job: Job, label: str) -> str:
         return f"trial {job.trial} ({label})" if label else f"trial {job.trial}"
@@ -193,6 +199,10 @@ class PlainProgress(Watcher):
     def incumbent(self, trial: int, value: float) -> None:
         super().incumbent(trial, value)
         self._write(f"best so far: {self.best_text()} ({self.count()}, {seconds(self.elapsed)})")
+
+    def stopping(self) -> None:
+        super().stopping()
+        self._write(STOPPING)
 
     def _objective(self, outcome: Outcome) -> str:
         shown = {self.metric: outcome.metrics[self.metric]} if self.metric in outcome.metrics else outcome.metrics

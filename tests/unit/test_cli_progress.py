@@ -95,6 +95,17 @@ def test_plain_lines_tell_what_is_new(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_stopping_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress().stopping()
+    assert "Ctrl-C again stops at once" in capsys.readouterr().err
+    text = io.StringIO()
+    live = LiveProgress(console=Console(file=text, width=80, force_terminal=True, color_system=None))
+    live.started(study())
+    live.stopping()
+    live.console.print(live.view())
+    assert "Ctrl-C again stops at once" in text.getvalue()
+
+
 def test_every_job_is_told_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     plain = PlainProgress(every_job=True)
     plain.started(study())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 
 import click
 
@@ -33,9 +32,8 @@ def command(settings: Settings) -> None:
             one.status,
             str(one.trials),
             number(one.objective.partition(":")[0], one.best_value),
-            datetime.fromtimestamp(one.created).strftime("%Y-%m-%d %H:%M"),
         )
         for one in found
     ]
-    titles = ("study", "space", "searcher", "data", "status", "trials", "best", "begun")
+    titles = ("study", "space", "searcher", "data", "status", "trials", "best")
     click.echo(table(titles, rows, right=("trials", "best")))
