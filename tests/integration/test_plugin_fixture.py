@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
@@ -190,3 +192,11 @@ def test_a_plugin_that_is_switched_off_brings_nothing(environment: ScratchEnviro
     line = refused(environment.automl("run", "--space", "fixture", *flags, **variables))
     assert "unknown space 'fixture'" in line
     assert parsed(environment.automl("plugins", "--json", *flags, **variables))["parts"] != []
+
+
+def test_the_example_that_needs_no_installation_runs() -> None:
+    example = FIXTURE.parents[1] / "examples" / "plugins" / "late_gate.py"
+    command = [sys.executable, str(example), "--trials", "2", "--epochs", "1", "--limit", "60"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "is the best so far: " in done.stdout
