@@ -49,24 +49,34 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collectio
         rows: Cells as text.
         right: Titles of the columns that are aligned to the right.
     """
-    rows = [list(row) for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
-    lines = [click.style(line, dim=True) for line in _cells(titles, titles, widths, right)]
-    for row in rows:
-        lines += _cells(row, titles, widths, right)
-    return "\n".join(lines)
-
-
-def _cells(cells: Sequence[str], titles: Sequence[str], widths: Sequence[int], right: Collection[str]) -> list[str]:
-    head = "  ".join(
-        cell.rjust(wide) if title in right else cell.ljust(wide)
-        for cell, title, wide in zip(cells[:-1], titles, widths, strict=False)
+    rows = list(rows)
+    widths = widths_of([titles, *rows])
+    numbers = {index for index, title in enumerate(titles) if title in right}
+    return "\n".join(
+        [click.style(_row(titles, widths, numbers), dim=True), *(_row(row, widths, numbers) for row in rows)]
     )
-    head = f"  {head}  " if head else "  "
-    last = cells[-1].rjust(widths[-1]) if titles[-1] in right else cells[-1]
+
+
+def columns(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
+    """Lays out rows in columns of given widths, without titles; otherwise as :func:`table` does."""
+    return "\n".join(_row(row, widths) for row in rows)
+
+
+def widths_of(rows: Iterable[Sequence[str]]) -> list[int]:
+    """Gives the width of each column."""
+    return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], right: Collection[int] = ()) -> str:
+    aligned = [
+        cell.rjust(wide) if index in right else cell.ljust(wide)
+        for index, (cell, wide) in enumerate(zip(cells, widths, strict=True))
+    ]
+    head = "".join(f"  {cell}" for cell in aligned[:-1]) + "  "
+    last = aligned[-1].rstrip()
     room = max(width() - len(head), _NARROWEST)
-    wrapped = textwrap.wrap(last, room, drop_whitespace=True) if len(last) > room else [last]
-    return [f"{head if index == 0 else ' ' * len(head)}{part}".rstrip() for index, part in enumerate(wrapped or [""])]
+    first, *others = (textwrap.wrap(last, room) if len(last) > room else [last]) or [""]
+    return "\n".join([f"{head}{first}".rstrip(), *(" " * len(head) + other for other in others)])
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

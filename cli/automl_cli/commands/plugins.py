@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_cli.failures import FAILED
-from automl_cli.output import heading, print_json, table
+from automl_cli.output import columns, heading, print_json, widths_of
 from automl_cli.settings import Settings
 from automl_core.errors import RequestError
 
@@ -30,7 +30,7 @@ def command(settings: Settings, check: bool) -> None:
     else:
         _print(registry, parts, broken)
         if check and not broken and not any(plugin.error for plugin in registry.plugins):
-            click.echo(f"\nAll {len(parts)} parts can be imported.")
+            click.echo(f"All {len(parts)} parts can be imported.")
     if broken or (check and any(plugin.error for plugin in registry.plugins)):
         click.get_current_context().exit(FAILED)
 
@@ -67,16 +67,30 @@ def _document(registry: Registry, parts: list[Entry], broken: dict[tuple[str, st
 
 
 def _print(registry: Registry, parts: list[Entry], broken: dict[tuple[str, str], str]) -> None:
-    click.echo(heading("plugins"))
-    rows = [
-        (one.name, one.distribution, one.status + (f": {one.error}" if one.error else "")) for one in registry.plugins
-    ]
-    click.echo(table(("plugin", "distribution", "status"), rows))
-    click.echo("\n" + heading("parts"))
-    shown = [
-        (one.kind, one.name, one.plugin, "broken" if (one.kind, one.name) in broken else one.summary) for one in parts
-    ]
-    click.echo(table(("kind", "name", "plugin", "what it is"), shown))
+    """Prints each plugin with its parts below it; the core's own parts come first."""
+    rows = {
+        (one.kind, one.name): (one.kind, one.name, "broken" if (one.kind, one.name) in broken else one.summary)
+        for one in parts
+    }
+    widths = widths_of(rows.values()) if rows else []
+    listed = {plugin.name for plugin in registry.plugins}
+    for name in sorted({one.plugin for one in parts} - listed):
+        _print_plugin(name, "built in", [rows[one.kind, one.name] for one in parts if one.plugin == name], widths)
+    for plugin in registry.plugins:
+        about = (
+            plugin.distribution
+            + {"ok": "", "disabled": ", disabled", "broken": f", broken: {plugin.error}"}[plugin.status]
+        )
+        _print_plugin(
+            plugin.name, about, [rows[one.kind, one.name] for one in parts if one.plugin == plugin.name], widths
+        )
     for reason in broken.values():
-        click.echo(f"\n{click.style('broken', fg='red')}: {reason}")
-    click.echo("\nMore about one: automl describe KIND NAME")
+        click.echo(f"{click.style('broken', fg='red')}: {reason}\n")
+    click.echo("More about one: automl describe KIND NAME")
+
+
+def _print_plugin(name: str, about: str, rows: list[tuple[str, str, str]], widths: list[int]) -> None:
+    click.echo(f"{heading(name)}, {about}")
+    if rows:
+        click.echo(columns(rows, widths))
+    click.echo()
