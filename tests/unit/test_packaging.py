@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -66,6 +70,34 @@ def test_the_version_is_said_once_over() -> None:
 
     assert automl_core.__version__ == PYPROJECT["project"]["version"]
     assert f"## [{automl_core.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    distributions = packages_distributions()
+    declared = {canonical(re.split(r"[<>=!~ \[]", one)[0]) for one in PYPROJECT["project"]["dependencies"]}
+    files = [file for directory in DIRECTORIES for file in (ROOT / directory).rglob("*.py")]
+    found = {name: file for file in files for name in imported(file)}
+    missing = {
+        name: file.relative_to(ROOT).as_posix()
+        for name, file in found.items()
+        if not declared & {canonical(one) for one in distributions[name]}
+    }
+    assert set(missing) <= {"pytest"}, missing  # contract tests are run by whoever has pytest
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level names of the third-party packages that a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return {name for name in names - sys.stdlib_module_names if not name.startswith("automl_")}
+
+
+def canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def test_the_wheel_holds_every_file_of_every_package_and_nothing_else(wheel: Path) -> None:
