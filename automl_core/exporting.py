@@ -103,7 +103,6 @@ def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
 
 def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
     from automl_core.engine.state import StudyState
-    from automl_core.randomness import derive_seed
 
     store, assembly = study.workspace.store, study.assembly
     kept = store.keys(f"checkpoints/{study.record.journal.row.id}/{chosen.number}")
@@ -116,7 +115,7 @@ def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
     state = StudyState(assembly.searcher(), assembly.problem)
     state.replay(study.record.journal.events())
     context = Context(
-        seed=derive_seed(study.spec.seed, state.trials[chosen.number].key),
+        seed=state.trials[chosen.number].seed,
         max_budget=study.spec.max_budget,
         dataset=assembly.dataset,
         artefacts=tuple(store.directory(f"artefacts/{address}") for address in state.trials[chosen.number].requires),

@@ -79,7 +79,8 @@ def retrain(
         study.status = status_before
     progress.finished(study)
     _refuse_failures(trained)
-    name = setting["dataset"]["name"] if setting else study.spec.dataset.name if study.spec.dataset else None
+    data = setting["dataset"] if setting else None
+    name = data["name"] if data else study.spec.dataset.name if study.spec.dataset is not None else None
     return {
         "study": study.name,
         "trial": chosen.number,
@@ -126,15 +127,18 @@ def _setting(
     if preset is not None:  # what the study's preset chose (a limit, say) goes; what the user chose stays
         theirs = choose_preset(assembly.evaluator, assembly.dataset, spec.preset).get("dataset", {})
         recorded = {key: value for key, value in recorded.items() if key not in theirs}
-    name = dataset or (spec.dataset.name if spec.dataset is not None else "")
-    chosen = Part(name, {**recorded, **by_part["dataset"]})
+    name = dataset or (spec.dataset.name if spec.dataset is not None else None)
+    chosen = None if name is None else Part(name, {**recorded, **by_part["dataset"]})
     trainer, budget = spec.trainer, None
     if preset is not None:
         evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
         data = build_dataset(chosen, evaluator, assembly.objects, assembly.registry)
         found = choose_preset(evaluator, data, preset)
         trainer, budget = found.get("trainer", {}), found.get("max_budget")
-    setting = {"dataset": {"name": name, "options": dict(chosen.options)}, "trainer": {**trainer, **by_part["trainer"]}}
+    setting = {
+        "dataset": None if chosen is None else {"name": chosen.name, "options": dict(chosen.options)},
+        "trainer": {**trainer, **by_part["trainer"]},
+    }
     return setting, budget
 
 

@@ -93,12 +93,12 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Removes a directory, or everything below a prefix; nothing happens when it is not there."""
-        doomed = self.root / key
-        if not doomed.is_dir():
-            return
         # Renamed first: a kill in between must not leave half a directory under the key.
-        gone = doomed.parent / f"{TEMPORARY}gone-{uuid.uuid4().hex[:8]}"
-        doomed.rename(gone)
+        gone = f"{self.root}/{key.rpartition('/')[0]}/{TEMPORARY}gone-{uuid.uuid4().hex[:8]}"
+        try:
+            os.rename(f"{self.root}/{key}", gone)  # noqa: PTH104 - called after every job: no Path, no look first
+        except FileNotFoundError:
+            return
         shutil.rmtree(gone, ignore_errors=True)
 
     def sweep(self, prefix: str) -> None:

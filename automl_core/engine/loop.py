@@ -15,7 +15,7 @@ from automl_core.engine.state import StudyState, Trial
 from automl_core.engine.worker import Task, Workbench, Worker
 from automl_core.interfaces import ArtefactRequest, Description, Estimator, Executor
 from automl_core.journal import StudyJournal
-from automl_core.randomness import derive_seed, digest
+from automl_core.randomness import digest
 from automl_core.spec import Retention
 from automl_core.storage import Store
 from automl_core.types import EMPTY, Job, Json, Observation, Outcome, Split
@@ -287,7 +287,7 @@ class Engine:
         return Task(
             job=job,
             description=description,
-            seed=derive_seed(self.state.problem.seed, trial.key),
+            seed=trial.seed,
             max_budget=max_budget,
             split=split,
             requires=tuple(_artefact_key(address) for address in trial.requires),

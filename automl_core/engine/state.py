@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from automl_core.interfaces import Problem, Searcher
 from automl_core.journal import TrialUpdate
 from automl_core.journal.study import EventKind
-from automl_core.randomness import digest
+from automl_core.randomness import derive_seed, digest
 from automl_core.types import EMPTY, Job, Json, Metrics, Outcome, Point
 
 
@@ -26,6 +26,7 @@ class Trial:
 
     job: Job
     key: str = ""
+    seed: int = 0
     label: str = ""
     address: str | None = None
     requires: tuple[str, ...] = ()
@@ -85,7 +86,8 @@ class StudyState:
         """Takes in a job that was asked for; ``requires`` are addresses of artefacts that it waits for."""
         if job.trial == len(self.trials):
             key = address or (self.key(job.configuration) if job.role == "candidate" else "")
-            self.trials.append(Trial(job, key, label, address, requires))
+            seed = derive_seed(self.problem.seed, key)
+            self.trials.append(Trial(job, key, seed, label, address, requires))
         trial = self.trials[job.trial]
         trial.job = job
         self.pending[job.trial] = job
