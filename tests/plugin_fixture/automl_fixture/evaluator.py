@@ -59,7 +59,7 @@ class DescentEvaluator(Evaluator):
 
 
 class DescentEvaluation(Evaluation):
-    """One descent, at ``step``; -1 before its start was observed.
+    """One descent, at ``step``.
 
     Args:
         descent: Step size and momentum.
@@ -71,14 +71,15 @@ class DescentEvaluation(Evaluation):
         self.descent = descent
         self.curvatures = curvatures
         generator = Random(derive_seed(seed, "start"))
-        self.step = -1
+        self.step = 0
         self.position = [generator.uniform(-1.0, 1.0) for _ in curvatures]
         self.velocity = [0.0 for _ in curvatures]
 
     def advance(self, job: Job) -> Iterator[Observation]:
+        if self.step == 0:
+            yield Observation(0, {"loss": self._loss()})
         while self.step < job.to_budget:
-            if self.step >= 0:
-                self._descend()
+            self._descend()
             self.step += 1
             yield Observation(self.step, {"loss": self._loss()})
 
