@@ -30,10 +30,17 @@ class GraphEvaluator(Evaluator):
     unit: ClassVar[str] = "epochs"
     metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min"}
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
+    default_dataset: ClassVar[str | None] = "digits"
     settings: ClassVar[type[Any] | None] = TrainerSettings
 
     def __init__(self, trainer: TrainerSettings | None = None) -> None:
         self.trainer = trainer or TrainerSettings()
+
+    def resolve_device(self, device: str) -> str:
+        """Gives ``cpu`` or ``cuda:i``; ``auto`` takes the first GPU that torch sees, or else the CPU."""
+        from automl_vision.devices import resolve_device
+
+        return resolve_device(device)
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
         """Refuses spaces that give no graphs, parts that are not registered, and data that do not do."""

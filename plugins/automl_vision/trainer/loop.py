@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from automl_core import faults
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Evaluation
 from automl_core.types import Job, Observation
@@ -113,6 +114,7 @@ class CollaborativeTrainer(Evaluation):
             for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
                 total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
                 images_seen += len(labels)
+                faults.point("trainer.batch")
                 if batch % CHECK_EVERY == CHECK_EVERY - 1 and not bool(total.isfinite().all()):
                     break
         means: list[float] = (total / images_seen).tolist()
