@@ -57,7 +57,7 @@ def command(
     if settings.json:
         print_json(report)
     else:
-        _print(report)
+        _print(report, loaded.spec.unit)
     if report["status"] != "finished":
         why = "interrupted" if report["status"] == "interrupted" else "the time limit is reached"
         click.echo(f"{why}; nothing is lost, the same command goes on from here", err=True)
@@ -67,12 +67,12 @@ def command(
         click.get_current_context().exit(INTERRUPTED)
 
 
-def _print(report: dict[str, Any]) -> None:
-    from automl_cli.output import table
+def _print(report: dict[str, Any], unit: str) -> None:
+    from automl_cli.output import budget_text, table
 
     metric = report["metric"]
     click.echo(
-        f"Trial {report['trial']}, trained on training and validation data for {report['epochs']} epochs, "
+        f"Trial {report['trial']}, trained on training and validation data for {budget_text(report['epochs'], unit)}, "
         f"{report['repeats']} times"
     )
     rows = [(one["label"], _spread(metric, one), str(len(one["values"]))) for one in report["results"]]
