@@ -25,9 +25,9 @@ MIGRATIONS: tuple[str, ...] = (
         number INTEGER NOT NULL,
         role TEXT NOT NULL,
         label TEXT NOT NULL,
-        status TEXT NOT NULL,      -- waiting | running | paused | stopped | completed | failed | diverged
         configuration TEXT NOT NULL,
         instruction TEXT NOT NULL, -- JSON; what a support trial trains
+        status TEXT NOT NULL,      -- waiting | running | paused | stopped | completed | failed | diverged
         budget INTEGER NOT NULL,
         value REAL,
         loss REAL,                 -- the value turned so that smaller is better

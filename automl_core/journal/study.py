@@ -47,9 +47,9 @@ class TrialUpdate:
     number: int
     role: str
     label: str
-    status: str
     configuration: Json
     instruction: Json
+    status: str
     budget: int
     value: float | None
     loss: float | None
@@ -74,7 +74,9 @@ class StudyJournal:
             "SELECT coalesce(max(sequence), -1) FROM events WHERE study = ?", (row.id,)
         ).fetchone()
         self._next = last + 1
-        self._statements: list[tuple[str, tuple[Json, ...]]] = []
+        self._events: list[tuple[int, int, EventKind, str, float]] = []
+        self._changed: dict[int, TrialUpdate] = {}
+        self._begun: set[int] = set()
 
     @classmethod
     def create(cls, database: Database, name: str, spec: Json) -> StudyJournal:
@@ -113,28 +115,32 @@ class StudyJournal:
         A block without events writes nothing; one that raises writes nothing either.
         """
         before = self._next
-        self._statements.clear()
         try:
             yield
-            if self._statements:
+            if self._events:
                 with self.database.transaction() as connection:
-                    for statement, values in self._statements:
-                        connection.execute(statement, values)
+                    connection.executemany(INSERT_EVENT, self._events)
+                    for number, trial in self._changed.items():
+                        if number in self._begun:
+                            connection.execute(INSERT_TRIAL, (self.row.id, number, *_fixed(trial), *_progress(trial)))
+                        else:
+                            connection.execute(UPDATE_TRIAL, (*_progress(trial), self.row.id, number))
         except BaseException:
             self._next = before
             raise
         finally:
-            self._statements.clear()
+            self._events.clear()
+            self._changed.clear()
+            self._begun.clear()
 
     def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None, new: bool = False) -> None:
         """Records an event, and the line of the trial that it changes or begins. Call within :meth:`transaction`."""
-        self._statements.append((INSERT_EVENT, (self.row.id, self._next, kind, encode(payload), time.time())))
+        self._events.append((self.row.id, self._next, kind, encode(payload), time.time()))
         self._next += 1
+        if trial is not None:
+            self._changed[trial.number] = trial
         if trial is not None and new:
-            fixed = (trial.role, trial.label, trial.status, encode(trial.configuration), encode(trial.instruction))
-            self._statements.append((INSERT_TRIAL, (self.row.id, trial.number, *fixed, *_progress(trial))))
-        elif trial is not None:
-            self._statements.append((UPDATE_TRIAL, (trial.status, *_progress(trial), self.row.id, trial.number)))
+            self._begun.add(trial.number)
 
     def events(self) -> Iterator[tuple[EventKind, Json]]:
         """Yields every event in order."""
@@ -204,10 +210,16 @@ def taken(name: str) -> RequestError:
     )
 
 
+def _fixed(trial: TrialUpdate) -> tuple[Json, ...]:
+    """The columns that never change."""
+    return trial.role, trial.label, encode(trial.configuration), encode(trial.instruction)
+
+
 def _progress(trial: TrialUpdate) -> tuple[Json, ...]:
     """The columns that change while a trial advances."""
     loss = trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
-    return trial.budget, trial.value, loss, encode(trial.metrics), trial.cost, trial.attempts, trial.error
+    metrics = encode(trial.metrics) if trial.metrics else "{}"
+    return trial.status, trial.budget, trial.value, loss, metrics, trial.cost, trial.attempts, trial.error
 
 
 def _trial(row: tuple[Json, ...]) -> TrialUpdate:
