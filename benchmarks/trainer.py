@@ -1,0 +1,261 @@
+"""What the collaborative trainer costs beside the networks that it trains.
+
+Three ResNet-8 teach one another (all gates through) on 3x32x32 images, batch 64, with 1 and with 2 threads. In turns:
+
+- bare: forward, backward from a given gradient and optimiser step of each node, on batches that lie ready. No loss,
+  no data, no metrics; the same networks, memory layout and fused SGD.
+- trainer: an epoch as ``advance`` yields it. Training on the bare loop's number of batches, with augmentation, all
+  losses, gates and training metrics; then all three networks measured on validation images, a quarter as many as the
+  training images, the paper's proportion.
+- training only: the same without the measuring.
+- plain: the same epoch as code beside papers often has it. PIL images through torchvision's transforms one by one in a
+  DataLoader (without workers, so that it has the same cores), one backward per node with the graph retained,
+  ``.item()`` at each step.
+- channels first, bfloat16: the trainer with these options.
+
+Ratios are taken within each turn, so that a machine that is busy for a while weighs on both sides of a ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+from torchvision.transforms import functional as images_as
+
+from automl_core import Context
+from automl_core.types import Job
+from automl_spaces.graph import KnowledgeTransferGraph, Node, all_through
+from automl_vision import CollaborativeTrainer, ImageDataset, ImageSplit, RawImages, TrainerSettings, build_model
+
+NODES, BATCH, BATCHES = 3, 64, 4
+GOAL = 1.15
+RESULTS = Path(__file__).parent / "results" / "trainer.json"
+GRAPH = all_through(KnowledgeTransferGraph((Node("resnet8"),) * NODES, ()))
+
+
+class Synthetic(ImageDataset):
+    """Random images of ten classes; what they show does not matter for time."""
+
+    name = "synthetic"
+
+    def _read(self) -> RawImages:
+        generator = torch.Generator().manual_seed(0)
+
+        def draw(count: int) -> ImageSplit:
+            images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+            return ImageSplit(images, torch.arange(count) % 10)
+
+        train = BATCH * BATCHES
+        return RawImages(train=draw(train), validation=draw(train // 4), test=draw(10))
+
+
+class Ours:
+    """The trainer, epoch by epoch."""
+
+    def __init__(self, dataset: ImageDataset, threads: int, **options: Any) -> None:
+        context = Context(seed=0, max_budget=10**6, dataset=dataset, threads=threads)
+        self.trainer = CollaborativeTrainer(GRAPH, TrainerSettings(batch=BATCH, **options), context)
+
+    def epoch(self) -> None:
+        list(self.trainer.advance(Job(0, {}, self.trainer.epoch, self.trainer.epoch + 1)))
+
+    def training_only(self) -> None:
+        self.trainer._train_epoch()
+        self.trainer.epoch += 1
+
+
+class Bare:
+    """Nothing but the networks' own work."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        networks = [build_model("resnet8", 3, 10, seed=node) for node in range(NODES)]
+        self.nodes = []
+        for network in networks:
+            network.to(memory_format=torch.channels_last).train()
+            optimiser = torch.optim.SGD(
+                network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
+            )
+            self.nodes.append((network, optimiser))
+        floats = dataset.split("train").images.float().div(255.0).to(memory_format=torch.channels_last)
+        self.batches = torch.split(floats, BATCH)
+        self.gradient = torch.randn(BATCH, 10, generator=torch.Generator().manual_seed(0)) / BATCH
+
+    def epoch(self) -> None:
+        for images in self.batches:
+            for network, optimiser in self.nodes:
+                network(images).backward(self.gradient)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+
+
+class PlainImages(TorchDataset[tuple[Tensor, int]]):
+    """Images as PIL objects, transformed one by one."""
+
+    def __init__(self, split: ImageSplit, steps: list[Any]) -> None:
+        self.images = [images_as.to_pil_image(image) for image in split.images]
+        self.labels: list[int] = split.labels.tolist()
+        self.transform = transforms.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[index]), self.labels[index]
+
+
+class Plain:
+    """Mutual learning as a script beside a paper has it."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        to_tensor = [transforms.ToTensor(), transforms.Normalize(dataset.mean, dataset.std)]
+        moves = [
+            transforms.RandomHorizontalFlip(),
+            transforms.Pad(4, padding_mode="reflect"),
+            transforms.RandomCrop(32),
+        ]
+        train = PlainImages(dataset.split("train"), moves + to_tensor)
+        self.train = DataLoader(train, batch_size=BATCH, shuffle=True, drop_last=True)
+        self.validation = DataLoader(PlainImages(dataset.split("validation"), to_tensor), batch_size=BATCH)
+        self.networks: list[nn.Module] = [build_model("resnet8", 3, 10, seed=node) for node in range(NODES)]
+        self.optimisers = [
+            torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+            for network in self.networks
+        ]
+
+    def epoch(self) -> None:
+        for network in self.networks:
+            network.train()
+        loss_sum = hits = 0.0
+        for images, labels in self.train:
+            outputs = [network(images) for network in self.networks]
+            losses = [self._loss(outputs, node, labels) for node in range(NODES)]
+            for optimiser, loss in zip(self.optimisers, losses, strict=True):
+                optimiser.zero_grad()
+                loss.backward(retain_graph=True)
+            for optimiser in self.optimisers:
+                optimiser.step()
+            for output, loss in zip(outputs, losses, strict=True):
+                loss_sum += loss.item()
+                hits += (output.argmax(1) == labels).sum().item()
+        self._validate()
+
+    @staticmethod
+    def _loss(outputs: list[Tensor], node: int, labels: Tensor) -> Tensor:
+        loss = F.cross_entropy(outputs[node], labels)
+        for other in range(NODES):
+            if other != node:
+                source = F.softmax(outputs[other].detach(), dim=1)
+                loss = loss + F.kl_div(F.log_softmax(outputs[node], dim=1), source, reduction="batchmean")
+        return loss
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        hits = 0.0
+        for network in self.networks:
+            network.eval()
+        for images, labels in self.validation:
+            for network in self.networks:
+                hits += (network(images).argmax(1) == labels).sum().item()
+
+
+def seconds(call: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def measure(threads: int, turns: int) -> list[dict[str, Any]]:
+    """Gives a row per arm: seconds and ratios to the bare loop, over all turns."""
+    torch.set_num_threads(threads)
+    dataset = Synthetic()
+    dataset.load()
+    trainer = Ours(dataset, threads)
+    arms: dict[str, Callable[[], None]] = {
+        "bare": Bare(dataset).epoch,
+        "trainer": trainer.epoch,
+        "training only": trainer.training_only,
+        "plain": Plain(dataset).epoch,
+        "channels first": Ours(dataset, threads, channels_last=False).epoch,
+        "bfloat16": Ours(dataset, threads, precision="bfloat16").epoch,
+    }
+    for call in arms.values():
+        call()  # warms up
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(turns):
+        for name, call in arms.items():
+            times[name].append(seconds(call))
+    return [row(name, threads, times[name], times["bare"]) for name in arms]
+
+
+def row(name: str, threads: int, own: list[float], bare: list[float]) -> dict[str, Any]:
+    ratios = [one / other for one, other in zip(own, bare, strict=True)]
+    return {
+        "threads": threads,
+        "arm": name,
+        "seconds": {"median": statistics.median(own), "min": min(own), "max": max(own)},
+        "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+    }
+
+
+def machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        models = [line for line in information.read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].partition(":")[2].strip() if models else cpu
+    return {"cpu": cpu, "cores": os.cpu_count(), "torch": torch.__version__, "python": platform.python_version()}
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    print(f"{'threads':>7}  {'arm':<15}{'seconds (min to max)':>26}{'ratio to bare (min to max)':>32}")
+    for one in rows:
+        time_, ratio = one["seconds"], one["ratio"]
+        print(
+            f"{one['threads']:>7}  {one['arm']:<15}"
+            f"{time_['median']:>10.3f} ({time_['min']:.3f} to {time_['max']:.3f})"
+            f"{ratio['median']:>15.3f} ({ratio['min']:.3f} to {ratio['max']:.3f})"
+        )
+    for one in rows:
+        if one["arm"] == "trainer":
+            verdict = "met" if one["ratio"]["median"] <= GOAL else "missed"
+            print(f"goal with {one['threads']} threads: trainer at most {GOAL} times bare, {verdict}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where the results are written")
+    arguments = parser.parse_args()
+    rows = [one for threads in arguments.threads for one in measure(threads, arguments.turns)]
+    show(rows)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "benchmark": "trainer",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "setting": {"nodes": NODES, "model": "resnet8", "batch": BATCH, "batches": BATCHES, "image": [3, 32, 32]},
+        "turns": arguments.turns,
+        "goal": {"trainer": GOAL},
+        "rows": rows,
+    }
+    arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
