@@ -40,6 +40,10 @@ def perform(settings: Settings, name: str, run: Callable[[Watcher], Study], aske
         if not settings.quiet:
             click.echo(f"study {name} is kept: {command_line(settings, 'show', name)}", err=True)
         raise
+    except KeyboardInterrupt:
+        if not settings.quiet:
+            click.echo(f"study {name} is kept; go on with: {command_line(settings, 'resume', name)}", err=True)
+        raise
     if settings.json:
         print_json(_document(study))
     else:

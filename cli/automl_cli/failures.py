@@ -114,7 +114,9 @@ def _silence_output() -> None:
     _silence(sys.stderr)
 
 
-def _silence(stream: TextIO) -> None:
+def _silence(stream: TextIO | None) -> None:
+    if stream is None:
+        return
     try:
         stream.flush()
     except OSError:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -34,7 +34,12 @@ def _plain(value: Any) -> Any:
 
 def width() -> int:
     """Columns of the terminal; unbounded in a pipe, where nothing is to be wrapped."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else UNBOUNDED
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; one that the caller closed (None) is not."""
+    return stream is not None and stream.isatty()
 
 
 def heading(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from automl_cli.output import budget_text, measured, number, reason, seconds
+from automl_cli.output import budget_text, is_terminal, measured, number, reason, seconds
 from automl_cli.settings import Settings
 from automl_core.engine.progress import Progress
 from automl_core.types import Job, Observation, Outcome
@@ -229,7 +229,7 @@ def watch(settings: Settings, asked: int | None = None, trainings: bool = False)
     """
     if settings.quiet:
         return Watcher(asked, trainings)
-    if sys.stderr.isatty() and os.environ.get("TERM") not in (None, "dumb") and not settings.verbose:
+    if is_terminal(sys.stderr) and os.environ.get("TERM") not in (None, "dumb") and not settings.verbose:
         from automl_cli.live import LiveProgress
 
         return LiveProgress(asked, trainings)

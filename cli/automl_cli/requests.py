@@ -113,7 +113,9 @@ def read_study_file(path: Path) -> StudyFile:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        reason = str(error.strerror) if isinstance(error, OSError) else "not UTF-8 text"
+        if isinstance(error, FileNotFoundError):
+            reason += " (a search space is named with --space)"
         raise RequestError(f"a study file must be a readable YAML file, but {str(path)!r} is not: {reason}") from None
     data = _yaml(text, f"study file {str(path)!r}")
     if not isinstance(data, dict):

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -368,9 +369,12 @@ def test_a_workspace_without_a_journal_and_a_damaged_one(workspace: Path) -> Non
     assert "journal" in damaged.stderr
 
 
+def words(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", SCRIPT.format(here=str(HERE)), *map(str, arguments)]
+
+
 def process(*arguments: object, **extra: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT.format(here=str(HERE)), *map(str, arguments)]
-    return subprocess.Popen(command, text=True, **extra)
+    return subprocess.Popen(words(*arguments), text=True, **extra)
 
 
 def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
@@ -402,6 +406,18 @@ def test_ctrl_c_ends_cleanly_with_130_and_one_process_runs_a_study_at_a_time(wor
     assert shown[0].stdout == shown[1].stdout
 
 
+def test_stopping_at_once_says_how_to_go_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    start(workspace, "--quiet")
+    monkeypatch.setattr(Study, "resume", stopped)
+    result = automl("resume", "one", "--workspace", workspace)
+    assert result.exit_code == 130
+    assert f"automl resume one --workspace {workspace}" in result.stderr
+    assert result.stderr.splitlines()[-1] == "interrupted"
+
+
 def test_a_reader_that_goes_away_is_no_news(workspace: Path) -> None:
     start(workspace, "--quiet")
     reading, writing = os.pipe()
@@ -410,6 +426,12 @@ def test_a_reader_that_goes_away_is_no_news(workspace: Path) -> None:
     os.close(writing)
     assert done.communicate()[1] == ""
     assert done.returncode == 1
+
+
+def test_closed_standard_streams_are_no_news(workspace: Path) -> None:
+    start(workspace, "--quiet")
+    shell = shlex.join(words("resume", "one", "--workspace", workspace)) + " >&- 2>&- <&-"
+    assert subprocess.run(shell, shell=True, check=False).returncode == 0
 
 
 def test_a_full_disk_is_one_line(workspace: Path) -> None:

@@ -16,13 +16,13 @@ from automl_core.errors import RequestError
 @click.pass_obj
 def command(settings: Settings, study: str, yes: bool) -> None:
     """Remove STUDY: its journal and its checkpoints. This cannot be undone."""
-    from automl_cli.output import print_json
+    from automl_cli.output import is_terminal, print_json
     from automl_core.records import Workspace
 
     workspace = Workspace(settings.workspace)
     summary = workspace.record(study).summary
     if not yes:
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise RequestError(
                 f"deleting must be confirmed, and nobody can be asked here; pass --yes to delete {study!r}"
             )
