@@ -24,25 +24,21 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def perform(settings: Settings, name: str, run: Callable[[Watcher], Study], asked: int | None = None) -> None:
+def perform(settings: Settings, run: Callable[[Watcher], Study], asked: int | None = None) -> None:
     """Runs or resumes a study and prints what came of it.
 
     Args:
         settings: The shared options.
-        name: The study's name.
-        run: Does it, showing its progress.
+        run: Builds the study and runs it, showing its progress.
         asked: How many trials there are to be in all, where that differs from what the study records.
     """
+    watcher = watch(settings, asked)
     try:
-        watcher = watch(settings, asked)
         study = watched(watcher, run)
-    except StudyFailed:
-        if not settings.quiet:
-            click.echo(f"study {name} is kept: {command_line(settings, 'show', name)}", err=True)
-        raise
-    except KeyboardInterrupt:
-        if not settings.quiet:
-            click.echo(f"study {name} is kept; go on with: {command_line(settings, 'resume', name)}", err=True)
+    except (StudyFailed, KeyboardInterrupt) as error:
+        if watcher.name and not settings.quiet:
+            word = "show" if isinstance(error, StudyFailed) else "resume"
+            click.echo(f"study {watcher.name} is kept: {command_line(settings, word, watcher.name)}", err=True)
         raise
     if settings.json:
         print_json(_document(study))

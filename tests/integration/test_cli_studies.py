@@ -410,9 +410,8 @@ def test_stopping_at_once_says_how_to_go_on(workspace: Path, monkeypatch: pytest
     def stopped(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    start(workspace, "--quiet")
-    monkeypatch.setattr(Study, "resume", stopped)
-    result = automl("resume", "one", "--workspace", workspace)
+    monkeypatch.setattr("automl_core.engine.loop.Engine.search", stopped)
+    result = automl("run", *TOY, "--workspace", workspace, "--name", "one")
     assert result.exit_code == 130
     assert f"automl resume one --workspace {workspace}" in result.stderr
     assert result.stderr.splitlines()[-1] == "interrupted"

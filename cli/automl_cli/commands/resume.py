@@ -32,7 +32,6 @@ def command(
 
     perform(
         settings,
-        study,
         lambda progress: Study.resume(
             study,
             workspace=settings.workspace,

@@ -48,16 +48,16 @@ def command(
     from automl_core import Study
 
     options = parse_settings(settings_given)
-    loaded = Study.load(study, workspace=settings.workspace, device=device, threads=threads)
 
-    def work(progress: Watcher) -> dict[str, Any]:
-        return loaded.retrain(**flags, options=options, progress=progress)
+    def work(progress: Watcher) -> tuple[dict[str, Any], str]:
+        loaded = Study.load(study, workspace=settings.workspace, device=device, threads=threads)
+        return loaded.retrain(**flags, options=options, progress=progress), loaded.spec.unit
 
-    report = watched(watch(settings, trainings=True), work)
+    report, unit = watched(watch(settings, trainings=True), work)
     if settings.json:
         print_json(report)
     else:
-        _print(report, loaded.spec.unit)
+        _print(report, unit)
     if report["status"] != "finished":
         why = "interrupted" if report["status"] == "interrupted" else "the time limit is reached"
         click.echo(f"{why}; nothing is lost, the same command goes on from here", err=True)

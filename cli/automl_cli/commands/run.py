@@ -67,8 +67,9 @@ def command(
       dataset: digits
       trials: 20
     """  # noqa: D301 - click takes the backspace as: do not wrap this
-    from automl_cli.conclusion import perform
+    from automl_cli.conclusion import perform, watched
     from automl_cli.plan import print_plan
+    from automl_cli.progress import watch
     from automl_core import Study
 
     settings: Settings = context.obj
@@ -76,11 +77,14 @@ def command(
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     if "space" not in given:
         raise RequestError("a study needs a search space; pass --space NAME ('automl plugins' lists them)")
-    study = Study(**given, options=options, workspace=settings.workspace)
+
+    def study() -> Study:
+        return Study(**given, options=options, workspace=settings.workspace)
+
     if dry_run:
-        print_plan(settings, study.plan())
-        return
-    perform(settings, study.name, lambda progress: study.run(time_limit=time_limit, progress=progress))
+        print_plan(settings, watched(watch(settings), lambda _: study().plan()))
+    else:
+        perform(settings, lambda progress: study().run(time_limit=time_limit, progress=progress))
 
 
 def _file_options(context: click.Context, flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
