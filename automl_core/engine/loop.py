@@ -6,6 +6,7 @@ Everything is written to the journal before it is acted on; a tell and the asks 
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -214,7 +215,10 @@ class Engine:
         if trial.job.role == "support":
             shown = tuple(outcome.metrics[one.metric] for one in objectives if one.metric in outcome.metrics)
             return replace(outcome, values=shown)
-        outcome = self._estimated(trial, outcome)
+        try:
+            outcome = self._estimated(trial, outcome)
+        except Exception:  # noqa: BLE001 - a stranger's estimator fails the trial, as it would beside the evaluation
+            return replace(outcome, status="failed", error=traceback.format_exc())
         metrics = outcome.metrics if self.resources.ranking is None else outcome.estimates[self.resources.ranking]
         lacking = [one.metric for one in objectives if one.metric not in metrics]
         if lacking:

@@ -362,6 +362,17 @@ def test_first_estimator_ranks_and_survives_interruption(tmp_path: Path) -> None
     assert shown(tmp_path / "cut") == shown(tmp_path / "whole")
 
 
+def test_estimator_that_raises_fails_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from automl_core.testing.doubles import ToyEstimator
+
+    def refuse(self: ToyEstimator) -> None:
+        raise ZeroDivisionError("no estimate")
+
+    monkeypatch.setattr(ToyEstimator, "estimate", refuse)
+    with pytest.raises(StudyFailed, match=r"all 2 failed; .* ZeroDivisionError: no estimate"):
+        toy(tmp_path, estimator="toy", trials=2).run()
+
+
 @pytest.mark.parametrize(("retention", "kind"), [("needed", "stop"), ("needed", "promote"), ("all", "stop")])
 def test_checkpoints_that_stay(retention: Any, kind: str, tmp_path: Path) -> None:
     study = toy(tmp_path, checkpoint=retention, options={"searcher": {"kind": kind}}).run()
