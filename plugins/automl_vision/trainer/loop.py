@@ -19,6 +19,7 @@ from automl_spaces.graph import TARGET, KnowledgeTransferGraph
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
 from automl_vision.trainer.batches import ImageBatches
+from automl_vision.trainer.memory import keep_freed_memory
 from automl_vision.trainer.nodes import build_learners, build_networks, isolated_randomness
 from automl_vision.trainer.settings import TrainerSettings
 from automl_vision.trainer.update import CollaborativeUpdate, Forward
@@ -96,6 +97,7 @@ class CollaborativeTrainer(Evaluation):
                 f"schedules end there, but a job asks for {job.to_budget}"
             )
         torch.set_num_threads(self.context.threads)
+        keep_freed_memory()
         if self.epoch == 0:
             yield self._observation({})
         while self.epoch < job.to_budget:

@@ -29,7 +29,8 @@ class TrainerSettings:
         drop_last: Whether the rest of an epoch that does not fill a batch is left out.
         frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
             those of the batch and lets theirs drift, as the paper's code does.
-        precision: "float32", or "bfloat16" for the forward and backward pass (weights stay float32).
+        precision: "float32", or "bfloat16" for the forward and backward pass (weights stay float32), which is faster
+            only on processors and GPUs that have instructions for it, and slower on others.
         channels_last: Whether images and convolutions lie channels last in memory, which is faster for most networks
             and gives the same up to rounding.
         evaluation_batch: Images per batch when measuring.
