@@ -13,8 +13,8 @@ Three ResNet-8 teach one another (all gates through) on 3x32x32 images, batch 64
   ``.item()`` at each step.
 - channels first, bfloat16: the trainer with these options.
 
-All arms run in one process, so all of them have freed memory kept as the trainer asks for. Ratios are taken within each turn, so that a machine that is busy for a while weighs
-on both sides of a ratio.
+All arms run in one process, so all of them have freed memory kept as the trainer asks for. Ratios are taken within
+each turn, so that a machine that is busy for a while weighs on both sides of a ratio.
 """
 
 from __future__ import annotations
