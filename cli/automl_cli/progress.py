@@ -94,7 +94,7 @@ class Watcher(Progress):
             self.reached[row.number] = row.budget
             self._seen(row.number, row.role)
         best = record.best()
-        if best is not None:
+        if best is not None and not self.counts_trainings:
             self.best = (best.trial, best.value)
 
     def job_started(self, job: Job, label: str) -> None:
@@ -138,7 +138,7 @@ class Watcher(Progress):
     def count(self) -> str:
         """How far the run is: "7 of 20 trials"."""
         if self.counts_trainings:
-            return f"{self.trainings} done"
+            return f"{self.trainings} training{'' if self.trainings == 1 else 's'}"
         return f"{self.trials} of {self.asked} trials" if self.asked else f"{self.trials} trials"
 
     def _seen(self, trial: int, role: str) -> None:

@@ -60,6 +60,14 @@ def test_a_resumed_study_begins_where_it_was() -> None:
     assert watcher.best_text() == "trial 2, accuracy 75.0 % after 8 epochs"
 
 
+def test_a_retraining_counts_trainings_and_shows_no_best_of_the_search() -> None:
+    watcher = Watcher(trainings=True)
+    watcher.started(study(best=SimpleNamespace(trial=2, value=0.75)))
+    watcher.job_finished(job(3, role="support"), done(0.5), "retraining")
+    assert watcher.count() == "1 training"
+    assert watcher.best_text() == ""
+
+
 def test_the_incumbent_shows_what_it_has_reached_since() -> None:
     watcher = Watcher()
     watcher.started(study())
