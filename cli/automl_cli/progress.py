@@ -139,7 +139,8 @@ class Watcher(Progress):
         """How far the run is: "7 of 20 trials"."""
         if self.counts_trainings:
             return f"{self.trainings} training{'' if self.trainings == 1 else 's'}"
-        return f"{self.trials} of {self.asked} trials" if self.asked else f"{self.trials} trials"
+        known = self.asked is not None and self.trials <= self.asked  # a study that was extended before has more
+        return f"{self.trials} of {self.asked} trials" if known else f"{self.trials} trials"
 
     def _seen(self, trial: int, role: str) -> None:
         self._last_trial = max(self._last_trial, trial)

@@ -49,6 +49,13 @@ def test_trials_are_counted_by_number_without_support_trials() -> None:
     assert watcher.count() == "4 of 20 trials"  # 2 and 3 were twins of known candidates
 
 
+def test_a_study_that_was_extended_before_has_more_trials_than_its_record_asks_for() -> None:
+    watcher = Watcher()
+    watcher.started(study(asked=2))
+    watcher.job_started(job(2), "")
+    assert watcher.count() == "3 trials"
+
+
 def test_a_resumed_study_begins_where_it_was() -> None:
     rows = [
         SimpleNamespace(number=number, role=role, budget=8)

@@ -20,13 +20,13 @@ def command(settings: Settings, study: str, yes: bool) -> None:
     from automl_core.records import Workspace
 
     workspace = Workspace(settings.workspace)
-    summary = workspace.record(study).summary
+    workspace.record(study)  # asked about only if it exists
     if not yes:
         if not is_terminal(sys.stdin):
             raise RequestError(
                 f"deleting must be confirmed, and nobody can be asked here; pass --yes to delete {study!r}"
             )
-        if not click.confirm(f"Delete study {study} with its {summary.trials} trials for good?", err=True):
+        if not click.confirm(f"Delete study {study} and all its trials for good?", err=True):
             click.echo("Nothing was deleted.", err=True)
             return
     workspace.delete(study)

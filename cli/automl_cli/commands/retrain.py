@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="NAME", help="Train on other data.  [default: the study's]")
 @click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
 @click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
-@click.option(
-    "--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; can be gone on with."
-)
+@click.option("--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; repeat to go on.")
 @click.option("--device", metavar="auto|cpu|cuda:N", help="Where networks are trained.  [default: the study's]")
 @click.option("--threads", type=int, help="Threads for each worker.  [default: the study's]")
 @click.pass_obj
