@@ -67,7 +67,17 @@ class Assembly:
         )
         self.spec = replace(self.spec, rungs=self.searcher().rungs())
         self.estimators()
-        self.executor().close()
+        self._check_slots()
+
+    def _check_slots(self) -> None:
+        executor = self.executor()
+        slots = executor.slots
+        executor.close()
+        if self.spec.workers > slots:
+            raise RequestError(
+                f"workers must be at most what the executor runs at once, but got {self.spec.workers} and executor "
+                f"{self.spec.executor.name!r} runs {slots}; leave --workers out or choose another --executor"
+            )
 
     def searcher(self) -> Searcher:
         """Builds and starts a searcher; one given as an object is copied first, since a start happens once."""

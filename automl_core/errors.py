@@ -43,3 +43,12 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Reque
     else:
         way_out = "none is registered"
     return RequestError(f"unknown {kind} {name!r}; {way_out}" + (f" ({hint})" if hint else ""))
+
+
+def reason(error: str) -> str:
+    """Gives the line of a traceback that says what happened; the first line of anything else."""
+    _, _, after_last_frame = error.rpartition('\n  File "')
+    lines = [line for line in (after_last_frame or error).splitlines() if line.strip()]
+    if after_last_frame and after_last_frame != error:
+        lines = [line for line in lines[1:] if not line.startswith(" ")] or lines
+    return lines[0].strip() if lines else "no reason given"

@@ -65,19 +65,18 @@ class FunctionEvaluator(Evaluator):
         self.function = function
 
     def start(self, description: Description, context: Context) -> Evaluation:
-        return _FunctionEvaluation(self.function, description.to_json(), context.seed)
+        return _FunctionEvaluation(self.function, context.seed)
 
 
 class _FunctionEvaluation(Evaluation):
     stateless = True
 
-    def __init__(self, function: Function, configuration: dict[str, Any], seed: int) -> None:
+    def __init__(self, function: Function, seed: int) -> None:
         self.function = function
-        self.configuration = configuration
         self.seed = seed
 
     def advance(self, job: Job) -> Iterator[Observation]:
-        result = self.function(dict(self.configuration), job.to_budget, self.seed)
+        result = self.function(dict(job.configuration), job.to_budget, self.seed)
         metrics = result if isinstance(result, Mapping) else {VALUE: result}
         yield Observation(job.to_budget, {str(name): float(value) for name, value in metrics.items()})
 

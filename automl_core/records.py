@@ -218,6 +218,22 @@ class StudyRecord:
             return None
         return Best(trial.number, trial.configuration, trial.budget, trial.metrics, trial.value)
 
+    def draw_best(self) -> str | None:
+        """Draws the best description as text; None where nothing draws it, or where parts were Python objects.
+
+        No data are loaded for it.
+        """
+        from automl_core.assembly import build_evaluator, build_space
+        from automl_core.plugins import get_registry
+
+        best = self.best()
+        if best is None or {"space", "evaluator"} & set(self.spec.objects):
+            return None
+        registry = get_registry()
+        evaluator = build_evaluator(self.spec.evaluator, self.spec.trainer, {}, registry)
+        description = build_space(self.spec.space, {}, registry).decode(best.configuration)
+        return evaluator.draw(description, best.metrics)
+
     def baselines(self, budget: int) -> list[TrialRow]:
         """Lists finished support trials of the search that trained something for comparison at a budget."""
         return [

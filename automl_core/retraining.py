@@ -10,7 +10,7 @@ from automl_core.assembly import build_dataset, build_evaluator, choose_preset, 
 from automl_core.engine.loop import Purpose
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import Trial
-from automl_core.errors import RequestError, StudyFailed
+from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.interfaces import ArtefactRequest
 from automl_core.records import TrialRow, plain
 from automl_core.spec import Part
@@ -146,8 +146,8 @@ def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
     for label, trials in trained.items():
         for trial in trials:
             if trial.status in ("failed", "diverged"):
-                reason = trial.error.strip().splitlines()[-1] if trial.error else trial.status
-                raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {reason}")
+                why = reason(trial.error)
+                raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {why}")
 
 
 def _result(label: str, trials: list[Trial]) -> dict[str, Json]:

@@ -17,7 +17,7 @@ from automl_core.engine.observers import Observers
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import StudyState
 from automl_core.engine.worker import Worker
-from automl_core.errors import RequestError, StudyFailed
+from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.plugins import get_registry
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _interruptible(engine: Engine) -> Iterator[None]:
 
     def first(number: int, frame: FrameType | None) -> None:
         engine.interrupt()
+        engine.observers.progress.stopping()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -172,8 +173,7 @@ def _ending(engine: Engine) -> str:
 def _first_failure(engine: Engine) -> str:
     candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
     first = next((trial for trial in candidates if trial.error), candidates[0])
-    reason = first.error.strip().splitlines()[-1] if first.error else "no value"
     return (
         f"at least one candidate must end with a value, but all {len(candidates)} failed; trial {first.number} was the "
-        f"first: {reason}"
+        f"first: {reason(first.error)}"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -70,6 +70,7 @@ class Engine:
         self.deadline = deadline
         self.cut_short: Literal["", "interrupted", "time-limit"] = ""
         self._submitted: set[int] = set()
+        self._told: list[tuple[Job, Outcome]] = []
         self._kept: set[int] = {int(key.rpartition("/")[2]) for key in self._checkpointed()}
 
     def search(self) -> None:
@@ -118,10 +119,11 @@ class Engine:
         while True:
             before = self.state.incumbent
             with self.resources.journal.transaction():
-                told = [(self._tell(job.trial, outcome), job, outcome) for job, outcome in finished]
+                for job, outcome in finished:
+                    self._tell(job.trial, outcome)
                 if not self.cut_short and not self.out_of_time():
                     ask()
-            self._announce(told, before)
+            self._announce(before)
             if not self.cut_short:
                 self._submit()
             if not self._submitted:
@@ -194,12 +196,11 @@ class Engine:
         self._journal_ask(job, request.label, address, requires)
         self._request_missing(job.trial)
 
-    def _tell(self, number: int, outcome: Outcome) -> Trial:
+    def _tell(self, number: int, outcome: Outcome) -> None:
         outcome = self._valued(number, outcome)
-        trial = self._journal_tell(number, outcome)
+        self._journal_tell(number, outcome)
         if outcome.status != "done":
             self._fail_doomed()
-        return trial
 
     def _fail_doomed(self) -> None:
         while doomed := self.state.doomed():
@@ -245,19 +246,21 @@ class Engine:
         trial = self.state.asked(job, label, address, requires)
         self.resources.journal.append("ask", payload, self.state.update(trial), new)
 
-    def _journal_tell(self, number: int, outcome: Outcome) -> Trial:
+    def _journal_tell(self, number: int, outcome: Outcome) -> None:
+        job = self.state.pending[number]
         trial = self.state.told(number, outcome)
         payload = {"trial": number, "outcome": outcome.to_json()}
         self.resources.journal.append("tell", payload, self.state.update(trial))
-        return trial
+        self._told.append((job, outcome))
 
-    def _announce(self, told: Iterable[tuple[Trial, Job, Outcome]], before: int | None) -> None:
+    def _announce(self, before: int | None) -> None:
         """After the commit: frees checkpoints, tells observers."""
-        for trial, job, outcome in told:
-            self._kept.add(trial.number)
-            self.observers.job_finished(job, outcome, trial.label)
-        if told:
+        if self._told:
+            self._kept.update(job.trial for job, _ in self._told)
             self._free_checkpoints()
+        for job, outcome in self._told:
+            self.observers.job_finished(job, outcome, self.state.trials[job.trial].label)
+        self._told.clear()
         incumbent = self.state.incumbent
         if incumbent is not None and incumbent != before:
             self.observers.incumbent_changed(incumbent, self.state.trials[incumbent].values[0])

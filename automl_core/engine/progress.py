@@ -28,5 +28,8 @@ class Progress:
     def incumbent(self, trial: int, value: float) -> None:
         """Another candidate is the best now."""
 
+    def stopping(self) -> None:
+        """The run was interrupted and ends at the next unit. Called within a signal handler: do little."""
+
     def finished(self, study: Study) -> None:
         """The run ends, for whatever reason; ``study.status`` says which."""

@@ -44,7 +44,13 @@ class Database:
         self.path = path
         if not create and not path.exists():
             raise RequestError(f"a workspace holds a journal, but there is none at {path}; pass --workspace DIR")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(
+                f"a workspace must be a directory that can be made, but {path.parent}: {error.strerror}; "
+                "pass --workspace DIR"
+            ) from error
         with self._explained():
             self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:

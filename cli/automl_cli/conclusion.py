@@ -11,10 +11,10 @@ import click
 
 from automl_cli.failures import INTERRUPTED
 from automl_cli.going_on import command_line, steps
-from automl_cli.output import budget_text, heading, number, print_json, reason, seconds, table, value_text
+from automl_cli.output import budget_text, heading, number, print_json, seconds, table, value_text
 from automl_cli.progress import Watcher, watch
 from automl_cli.settings import Settings
-from automl_core.errors import StudyFailed
+from automl_core.errors import StudyFailed, reason
 
 if TYPE_CHECKING:
     from automl_core import Study

@@ -138,15 +138,6 @@ def budget_text(budget: int, unit: str) -> str:
     return f"{budget} {unit.removesuffix('s') if budget == 1 else unit}"
 
 
-def reason(error: str) -> str:
-    """Gives the line of a traceback that says what happened; the first line of anything else."""
-    _, _, after_last_frame = error.rpartition('\n  File "')
-    lines = [line for line in (after_last_frame or error).splitlines() if line.strip()]
-    if after_last_frame and after_last_frame != error:
-        lines = [line for line in lines[1:] if not line.startswith(" ")] or lines
-    return lines[0].strip() if lines else "no reason given"
-
-
 def value_text(value: Any) -> str:
     """Writes an option's or a hyperparameter's value for people to read."""
     if value is None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from automl_cli.output import budget_text, is_terminal, measured, number, reason, seconds
+from automl_cli.output import budget_text, is_terminal, measured, number, seconds
 from automl_cli.settings import Settings
 from automl_core.engine.progress import Progress
+from automl_core.errors import reason
 from automl_core.types import Job, Observation, Outcome
 
 if TYPE_CHECKING:

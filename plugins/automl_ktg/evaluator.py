@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from automl_core.interfaces import ArtefactRequest, Dataset, Description
+from automl_core.interfaces import ArtefactRequest, Dataset, Description, SearchSpace
+from automl_core.plugins import get_registry
 from automl_core.types import Json
 from automl_ktg.drawing import draw
 from automl_ktg.picture import picture
@@ -21,6 +22,12 @@ class KTGEvaluator(GraphEvaluator):
     Args:
         trainer: How every node is trained; the paper's settings when None.
     """
+
+    def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
+        """Refuses what the graph evaluator refuses, and models of auxiliaries that are not registered."""
+        super().check(space, dataset)
+        for model in getattr(space, "models", ()):
+            get_registry().entry("model", model)
 
     def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
         """``quick`` is sized from the data set, ``paper`` is the published recipe."""

@@ -41,8 +41,8 @@ def peak(configuration: dict[str, Any], budget: int, seed: int) -> float:
     return -abs(configuration["x"]) - (configuration["kind"] == "b") - 1 / budget
 
 
-def toy(workspace: Path, **settings: Any) -> Study:
-    return Study(**{"space": "toy", "trials": 8, "max_budget": 4, "name": "study", "workspace": workspace} | settings)
+def toy(directory: Path, **settings: Any) -> Study:
+    return Study(**{"space": "toy", "trials": 8, "max_budget": 4, "name": "study", "workspace": directory} | settings)
 
 
 def shown(workspace: Path, name: str = "study") -> Any:
@@ -83,6 +83,14 @@ def test_objective_that_is_never_reported_fails_with_what_is(space: Configuratio
     study = Study(space=space, evaluator=lambda c, b, s: {"error": 1.0}, trials=2, workspace=tmp_path)
     with pytest.raises(StudyFailed, match="'value' is not among error"):
         study.run()
+
+
+def test_a_function_gets_the_configuration_whatever_the_space(tmp_path: Path) -> None:
+    def first_digit(configuration: dict[str, Any], budget: int, seed: int) -> float:
+        return float(configuration["digit_1"])
+
+    study = toy(tmp_path, evaluator=first_digit).run()
+    assert study.best.value == study.trials["digit_1"].max()
 
 
 def test_python_objects_are_refused_without_and_resumed_with_them(space: ConfigurationSpace, tmp_path: Path) -> None:
@@ -293,6 +301,8 @@ def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"threads": 0}, "threads must be a whole number above 0"),
         ({"checkpoint": "some"}, "unknown checkpoint retention 'some'"),
+        ({"workers": 2}, "got 2 and executor 'serial' runs 1"),
+        ({"workspace": "/proc/nowhere"}, "a workspace must be a directory that can be made"),
         ({"device": "cuda:0"}, "runs on the cpu, but got device 'cuda:0'"),
         ({"name": "a/b"}, "printable text without '/'"),
         ({"options": {"trainer": {"lr": 1}}}, "evaluator 'toy' has no trainer"),
@@ -306,7 +316,7 @@ def test_wrong_requests_are_refused_before_anything_is_written(
     settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(RequestError, match=message.replace("(", r"\(")):
-        toy(tmp_path / "w", **settings)
+        toy(tmp_path / "w", **settings).run()
     assert not (tmp_path / "w").exists()
 
 
@@ -344,8 +354,15 @@ class Repeating(Searcher):
 
 
 def test_known_key_is_told_the_known_curve_at_cost_0(tmp_path: Path) -> None:
-    study = toy(tmp_path, searcher=Repeating(), options={"space": {"digits": 2}}).run()
+    heard: list[tuple[int, tuple[float, ...]]] = []
+
+    class Heard(Progress):
+        def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
+            heard.append((job.trial, outcome.values))
+
+    study = toy(tmp_path, searcher=Repeating(), options={"space": {"digits": 2}}).run(progress=Heard())
     first, again, other = study.record.trials()
+    assert heard == [(row.number, (row.value,)) for row in (first, again, other)]
     assert again.metrics == first.metrics and again.budget == first.budget == 4
     assert first.cost > 0 and again.cost == 0
     assert other.metrics != first.metrics

@@ -16,11 +16,11 @@ from automl_cli.output import (
     number,
     percent,
     print_json,
-    reason,
     seconds,
     table,
     value_text,
 )
+from automl_core.errors import reason
 
 
 @pytest.fixture

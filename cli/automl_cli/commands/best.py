@@ -32,16 +32,6 @@ def command(settings: Settings, study: str) -> None:
         facts([("budget", budget_text(best.budget, record.spec.unit)), ("metrics", measured(best.metrics))]) + "\n"
     )
     click.echo(configuration_text(best.configuration))
-    drawing = _drawing(settings, study)
+    drawing = record.draw_best()
     if drawing:
         click.echo("\n" + drawing.rstrip("\n"))
-
-
-def _drawing(settings: Settings, study: str) -> str | None:
-    """Draws the best; None for a study made of Python objects, which cannot be built again from its name."""
-    from automl_core import Study
-
-    try:
-        return Study.load(study, workspace=settings.workspace).draw_best()
-    except RequestError:
-        return None

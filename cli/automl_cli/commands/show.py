@@ -124,7 +124,8 @@ def _rungs(record: StudyRecord) -> str:
 
 
 def _failures(failures: Sequence[TrialRow], verbose: bool) -> str:
-    from automl_cli.output import heading, reason, table
+    from automl_cli.output import heading, table
+    from automl_core.errors import reason
 
     if verbose:
         texts = [f"{heading(f'trial {row.number}, {row.status}')}\n{row.error.rstrip()}" for row in failures]
