@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from automl_core.errors import RequestError
 from automl_core.journal import Database, StudyJournal, TrialUpdate
@@ -16,9 +17,6 @@ from automl_core.journal.study import rows
 from automl_core.spec import StudySpec
 from automl_core.storage import Store
 from automl_core.types import Configuration, Json, Metrics
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 WORKSPACE_VARIABLE = "AUTOML_WORKSPACE"
 DEFAULT_WORKSPACE = "automl-workspace"
@@ -156,8 +154,6 @@ class Workspace:
         return lock is None
 
     def _try_lock(self, journal: StudyJournal) -> BaseFileLock | None:
-        from filelock import FileLock, Timeout
-
         path = self._lock_path(journal)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from automl_core import faults
 from automl_core.errors import AutomlError, RequestError
 from automl_core.journal.migrations import MIGRATIONS
@@ -66,6 +68,15 @@ class Database:
                 f"a workspace must not be newer than this version of automl, but {self.path} has schema {version} and "
                 f"this version knows {len(MIGRATIONS)}; upgrade automl-graph or choose another --workspace"
             )
+        if version == len(MIGRATIONS):
+            self._configure()
+            return
+        # SQLite does not wait where two connections switch to write-ahead logging at once: one at a time, here.
+        with FileLock(self.path.with_suffix(".lock"), timeout=BUSY_SECONDS):
+            self._configure()
+            self._migrate()
+
+    def _configure(self) -> None:
         mode = "WAL"
         if file_system(self.path) in NETWORK_FILE_SYSTEMS:
             mode = "TRUNCATE"
@@ -73,8 +84,6 @@ class Database:
         self.connection.execute(f"PRAGMA journal_mode={mode}")
         self.connection.execute("PRAGMA synchronous=NORMAL")
         self.connection.execute("PRAGMA foreign_keys=ON")
-        if version < len(MIGRATIONS):
-            self._migrate()
 
     def _version(self) -> int:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
