@@ -15,7 +15,7 @@ from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
 Spot = complex
 """A place on the page: x + y * 1j."""
 
-WIDTH = 680
+WIDTH = 760
 MARGIN = 20
 NODE = 46
 LABEL_SIDE = 26
@@ -70,7 +70,7 @@ def picture(graph: KnowledgeTransferGraph, metrics: Mapping[str, float]) -> str:
 def _spots(numbers: list[int]) -> dict[int, Spot]:
     """Places the nodes on a circle, clockwise, the target on top; two stand side by side."""
     count = len(numbers)
-    radius = 0.0 if count == 1 else max(130.0, 62.0 * count / 2.2)
+    radius = 0.0 if count == 1 else max(130.0, 34.0 * count)
     first = math.pi if count == 2 else -math.pi / 2
     directions = [_turn(first + 2 * math.pi * place / count) for place in range(count)]
     top = min(direction.imag for direction in directions) * radius
