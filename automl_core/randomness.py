@@ -12,11 +12,12 @@ from collections.abc import Hashable
 
 from automl_core.types import Json
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 def digest(*parts: Json | Hashable) -> str:
     """Hashes JSON values (tuples count as lists) to 32 hexadecimal digits, the same on every machine."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_encode(parts).encode()).hexdigest()[:32]
 
 
 def derive_seed(*parts: Json | Hashable) -> int:

@@ -117,15 +117,18 @@ class Workspace:
         return StudyRecord(self, StudyJournal.open(self.database(), name))
 
     def delete(self, name: str) -> None:
-        """Forgets a study and removes its checkpoints; artefacts stay, since other studies may share them.
+        """Forgets a study and removes its checkpoints, and those of its artefacts that no other study has asked for.
 
         Raises:
             RequestError: When there is none, or another process runs it.
         """
         journal = StudyJournal.open(self.database(), name)
         with self.lock(journal):
+            orphans = journal.own_addresses()
             journal.delete()
             self.store.remove(f"checkpoints/{journal.row.id}")
+            for address in orphans:
+                self.store.remove(f"artefacts/{address}")
         self._lock_path(journal).unlink(missing_ok=True)
 
     @contextmanager
@@ -197,7 +200,7 @@ class StudyRecord:
             searcher=self.spec.searcher.name,
             dataset=self.spec.dataset.name if self.spec.dataset else None,
             status=self.status,
-            trials=sum(1 for row in self.trials() if row.role == "candidate"),
+            trials=self.journal.candidates(),
             best_value=best.value if best else None,
             objective=self.spec.objectives[0],
             created=self.journal.row.created,

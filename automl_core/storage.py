@@ -94,7 +94,8 @@ class Store:
     def remove(self, key: str) -> None:
         """Removes a directory, or everything below a prefix; nothing happens when it is not there."""
         # Renamed first: a kill in between must not leave half a directory under the key.
-        gone = f"{self.root}/{key.rpartition('/')[0]}/{TEMPORARY}gone-{uuid.uuid4().hex[:8]}"
+        parent, _, name = key.rpartition("/")
+        gone = f"{self.root}/{parent}/{TEMPORARY}gone-{os.getpid()}-{name}"
         try:
             os.rename(f"{self.root}/{key}", gone)  # noqa: PTH104 - called after every job: no Path, no look first
         except FileNotFoundError:

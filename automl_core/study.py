@@ -23,7 +23,7 @@ from automl_core.errors import RequestError
 from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, SearchSpace, Stage
 from automl_core.journal.study import StudyJournal, rows, taken
 from automl_core.plugins import get_registry
-from automl_core.records import Best, StudyRecord, Workspace
+from automl_core.records import Best, StudyRecord, TrialRow, Workspace
 from automl_core.spec import Part, Retention, StudySpec
 from automl_core.types import EMPTY, Json
 
@@ -255,27 +255,14 @@ class Study:
 
     @property
     def trials(self) -> pandas.DataFrame:
-        """One row per trial, support trials included; hyperparameters and metrics in columns of their own."""
+        """One row per trial, support trials included.
+
+        Metrics stand in columns ``metric_NAME``, hyperparameters in columns of their own names (or, where such a
+        column is there already, ``configuration_NAME``).
+        """
         import pandas
 
-        return pandas.DataFrame(
-            [
-                {
-                    "trial": row.number,
-                    "role": row.role,
-                    "label": row.label,
-                    "status": row.status,
-                    "budget": row.budget,
-                    "rung": row.rung,
-                    "value": row.value,
-                    "cost": row.cost,
-                    "error": row.error,
-                    **{f"metric_{name}": value for name, value in row.metrics.items()},
-                    **row.configuration,
-                }
-                for row in self.record.trials()
-            ]
-        )
+        return pandas.DataFrame([_frame_row(row) for row in self.record.trials()])
 
     @property
     def baselines(self) -> list[dict[str, Json]]:
@@ -352,6 +339,22 @@ class Study:
             if made_up not in known:
                 return made_up
         return f"{spec.space.name}-{secrets.token_hex(6)}"
+
+
+def _frame_row(row: TrialRow) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "trial": row.number,
+        "role": row.role,
+        "label": row.label,
+        "status": row.status,
+        "budget": row.budget,
+        "rung": row.rung,
+        "value": row.value,
+        "cost": row.cost,
+        "error": row.error,
+        **{f"metric_{name}": value for name, value in row.metrics.items()},
+    }
+    return told | {f"configuration_{name}" if name in told else name: one for name, one in row.configuration.items()}
 
 
 def _part(kind: str, given: Any, options: Mapping[str, Json]) -> Part:

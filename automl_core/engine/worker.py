@@ -125,7 +125,7 @@ class Worker:
             cut: Asked after every unit; True makes the job end there, checkpointed and interrupted.
         """
         if task.address is not None and self.store.has(task.address):
-            return known_outcome(self.store, task.address)
+            return replace(known_outcome(self.store, task.address), cost=0.0)
         live: _Live | None = None
         try:
             live = self._open(task)
@@ -192,7 +192,8 @@ class Worker:
             return "done"
         began = saved = time.monotonic()
         before = live.cost
-        for observation in live.evaluation.advance(replace(job, from_budget=live.budget)):
+        left = job if live.budget == job.from_budget else replace(job, from_budget=live.budget)
+        for observation in live.evaluation.advance(left):
             live.take(observation)
             now = time.monotonic()
             live.cost = before + now - began

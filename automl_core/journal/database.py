@@ -53,13 +53,17 @@ class Database:
                 f"a workspace must be a directory that can be made, but {path.parent}: {error.strerror}; "
                 "pass --workspace DIR"
             ) from error
-        with self._explained():
+        try:
             self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                self._prepare()
-            except BaseException:
-                self.connection.close()
-                raise
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+        try:
+            self._prepare()
+        except BaseException as error:
+            self.connection.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self._explained(error) from error
+            raise
 
     def _prepare(self) -> None:
         version = self._version()
@@ -101,32 +105,27 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is written, or nothing; begun immediately, so that a second writer waits outside."""
-        with self._explained():
-            self.connection.execute("BEGIN IMMEDIATE")
         try:
-            with self._explained():
-                yield self.connection
-                faults.point("journal.written")
-                self.connection.execute("COMMIT")
-        except BaseException:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield self.connection
+            faults.point("journal.written")
+            self.connection.execute("COMMIT")
+        except BaseException as error:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+                raise self._explained(error) from error
             raise
         faults.point("journal.committed")
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise JournalError(
+    def _explained(self, error: sqlite3.DatabaseError) -> AutomlError:
+        """Says what a failure of SQLite means for the user."""
+        if isinstance(error, sqlite3.OperationalError):
+            return JournalError(
                 f"the journal {self.path} must be readable and writable, but: {error}; free disk space or mend the "
                 "permissions, then go on with 'automl resume'"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.IntegrityError):
-                raise
-            raise RequestError(f"{self.path} is no journal of this project or is damaged: {error}") from error
+            )
+        return RequestError(f"{self.path} is no journal of this project or is damaged: {error}")
 
     def backup(self, path: Path) -> None:
         """Copies the journal as it stands to another file."""

@@ -163,6 +163,22 @@ class StudyJournal:
         ).fetchone()
         return _trial(row) if row else None
 
+    def candidates(self) -> int:
+        """Counts the candidate trials."""
+        query = "SELECT count(*) FROM trials WHERE study = ? AND role = 'candidate'"
+        (count,) = self.database.connection.execute(query, (self.row.id,)).fetchone()
+        return int(count)
+
+    def own_addresses(self) -> list[str]:
+        """Lists the addresses of artefacts that this study asked for and no other one did."""
+        query = (
+            "SELECT DISTINCT json_extract(payload, '$.address') FROM events "
+            "WHERE kind = 'ask' AND json_extract(payload, '$.address') IS NOT NULL AND study "
+        )
+        connection = self.database.connection
+        own = {address for (address,) in connection.execute(query + "= ?", (self.row.id,))}
+        return sorted(own - {address for (address,) in connection.execute(query + "!= ?", (self.row.id,))})
+
     def status(self) -> str:
         """Reads how the study stands, as last written."""
         (status,) = self.database.connection.execute(

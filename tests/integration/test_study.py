@@ -467,9 +467,25 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         study.export(tmp_path / "out")
 
 
-def test_deleted_study_is_gone(tmp_path: Path) -> None:
-    toy(tmp_path).run()
+def test_deleted_study_is_gone_and_what_another_one_shares_stays(tmp_path: Path) -> None:
+    def artefacts() -> int:
+        return len(list((tmp_path / "artefacts").iterdir()))
+
+    toy(tmp_path, evaluator="taught").run()
+    alone = artefacts()
+    other = toy(tmp_path, evaluator="taught", name="other").run()
+    assert artefacts() == alone > 0, "equal artefacts are found again"
+    assert all(row.cost == 0 for row in other.record.trials() if row.role == "support")
     Workspace(tmp_path).delete("study")
-    assert Workspace(tmp_path).studies() == []
-    assert not list((tmp_path / "checkpoints").iterdir())
-    toy(tmp_path).run()
+    assert [study.name for study in Workspace(tmp_path).studies()] == ["other"]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["2"]
+    assert artefacts() == alone
+    Workspace(tmp_path).delete("other")
+    assert artefacts() == 0
+    toy(tmp_path, evaluator="taught").run()
+
+
+def test_a_hyperparameter_named_like_a_column_is_not_lost(tmp_path: Path) -> None:
+    space = ConfigurationSpace({"cost": (0.5, 1.0)})
+    frame = Study(space=space, evaluator=lambda c, b, s: c["cost"], trials=3, workspace=tmp_path).run().trials
+    assert list(frame["configuration_cost"]) == list(frame["value"])
