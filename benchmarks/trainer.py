@@ -45,6 +45,10 @@ from automl_core.types import Job
 from automl_spaces.graph import KnowledgeTransferGraph, Node, all_through
 from automl_vision import CollaborativeTrainer, ImageDataset, ImageSplit, RawImages, TrainerSettings, build_model
 
+ASKED = ("bare", "bare + measuring", "trainer", "training only")
+"""Arms whose ratios are held against the goal: measured in every turn, the others in the first ``OTHER_TURNS``."""
+
+OTHER_TURNS = 5
 NODES, BATCH, BATCHES = 3, 64, 4
 GOAL = 1.15
 RESULTS = Path(__file__).parent / "results" / "trainer.json"
