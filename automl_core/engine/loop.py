@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from automl_core.engine.checks import refuse_impossible, refuse_standstill
 from automl_core.engine.observers import Observers
 from automl_core.engine.state import StudyState, Trial
 from automl_core.engine.worker import Task, Workbench, Worker
@@ -76,6 +77,8 @@ class Engine:
     def search(self) -> None:
         """Runs until the searcher has nothing left, or until cut short."""
         self._drive(self._ask_searcher)
+        if not self.cut_short:
+            refuse_standstill(self.state)
 
     def train(
         self,
@@ -118,12 +121,15 @@ class Engine:
         finished: Sequence[tuple[Job, Outcome]] = ()
         while True:
             before = self.state.incumbent
+            failure: Exception | None = None
             with self.resources.journal.transaction():
                 for job, outcome in finished:
                     self._tell(job.trial, outcome)
                 if not self.cut_short and not self.out_of_time():
-                    ask()
+                    failure = _failure_of(ask)
             self._announce(before)
+            if failure is not None:
+                raise failure
             if not self.cut_short:
                 self._submit()
             if not self._submitted:
@@ -144,6 +150,7 @@ class Engine:
             job = self.state.searcher.ask(self.state.next_trial)
             if job is None:
                 return
+            refuse_impossible(job, self.state)
             self._record_ask(job)
 
     def _record_ask(self, job: Job) -> None:
@@ -339,6 +346,15 @@ class Engine:
     def _checkpointed(self) -> list[str]:
         parent = self.resources.store.root / f"checkpoints/{self.resources.journal.row.id}"
         return [str(child) for child in parent.iterdir() if child.name.isdigit()] if parent.is_dir() else []
+
+
+def _failure_of(ask: Callable[[], None]) -> Exception | None:
+    """Asks, and gives what that raised: a broken searcher must not take the outcomes told before it along."""
+    try:
+        ask()
+    except Exception as error:  # noqa: BLE001 - raised again once the outcomes are journalled
+        return error
+    return None
 
 
 def _artefact_key(address: str) -> str:

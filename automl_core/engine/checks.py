@@ -1,0 +1,63 @@
+"""What the engine asks of a searcher's jobs, so that a mistake there is named at once and never journalled."""
+
+from __future__ import annotations
+
+import json
+
+from automl_core.engine.state import StudyState
+from automl_core.errors import AutomlError
+from automl_core.types import Job
+
+
+class SearcherError(AutomlError, RuntimeError):
+    """A searcher broke its contract (exit code 1); what was journalled before stays good."""
+
+
+def refuse_impossible(job: Job, state: StudyState) -> None:
+    """Holds a searcher's job against the state of the study.
+
+    Raises:
+        SearcherError: Naming the rule that the job breaks.
+    """
+    broken = _broken_rule(job, state)
+    if broken:
+        raise SearcherError(
+            f"{broken}, but {type(state.searcher).__name__} asked for {job}; mend the searcher "
+            "(automl_core.testing.SearcherContract shows what is expected), then 'automl resume'"
+        )
+
+
+def refuse_standstill(state: StudyState) -> None:
+    """Refuses to call a search finished that merely stands still.
+
+    Raises:
+        SearcherError: When the searcher waits although nothing is running.
+    """
+    if not state.pending and not state.searcher.finished():
+        raise SearcherError(
+            "a searcher that is not finished must ask for a job when none is running, but "
+            f"{type(state.searcher).__name__} gave None after {len(state.trials)} trials; mend the searcher, then "
+            "'automl resume'"
+        )
+
+
+def _broken_rule(job: Job, state: StudyState) -> str:
+    if not 0 <= job.trial <= state.next_trial:
+        return f"a job must go on with a trial, or begin trial {state.next_trial}"
+    reached = 0 if job.trial == state.next_trial else state.trials[job.trial].budget
+    if job.trial in state.pending:
+        return f"a trial must have one job at a time, and trial {job.trial} has one"
+    if job.trial < state.next_trial and state.trials[job.trial].status in ("failed", "diverged"):
+        return f"a trial that {state.trials[job.trial].status} must not be gone on with"
+    if job.from_budget != reached:
+        return f"a job must begin at the budget that its trial has reached, which is {reached}"
+    if job.role == "candidate" and not job.from_budget < job.to_budget <= state.problem.max_budget:
+        return f"from_budget < to_budget <= max_budget ({state.problem.max_budget}) must hold"
+    if job.trial < state.next_trial:
+        return ""
+    try:
+        if json.loads(json.dumps(dict(job.configuration))) != dict(job.configuration):
+            return "a configuration must hold plain values that JSON gives back equal"
+    except (TypeError, ValueError):
+        return "a configuration must hold plain values (bool, int, float, str, None)"
+    return ""
