@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING
 
 from automl_core.interfaces import Context
+from automl_core.randomness import derive_seed
 from automl_core.sampling import RandomSampler
-from automl_core.types import Json
+from automl_core.types import Json, Outcome
 
 if TYPE_CHECKING:
     from automl_core.study import Study
+
+REHEARSED_JOBS = 20_000
 
 
 def plan(study: Study) -> dict[str, Json]:
     """Gives sizes, rungs and an estimated time; measures a few training steps, writes nothing.
 
-    The estimate takes the trials that successive halving would leave at each rung for those that reach it; searchers
-    with one rung train every trial to the end. Teachers and controls are not in it.
+    The searcher is rehearsed with random values, which says how many units it trains; a unit's time is that of one
+    random configuration. Teachers and controls are not in it.
     """
     spec, assembly = study.spec, study.assembly
     seconds = _seconds_per_unit(study)
-    units = _expected_units(study)
+    trials, units = _rehearse(study) or (spec.trials, None)
     return {
         "name": spec.name,
         "space": spec.space.name,
@@ -29,7 +32,7 @@ def plan(study: Study) -> dict[str, Json]:
         "searcher": spec.searcher.name,
         "evaluator": spec.evaluator.name,
         "objective": spec.objectives[0],
-        "trials": spec.trials,
+        "trials": trials,
         "min_budget": spec.min_budget,
         "max_budget": spec.max_budget,
         "unit": spec.unit,
@@ -46,16 +49,23 @@ def plan(study: Study) -> dict[str, Json]:
     }
 
 
-def _expected_units(study: Study) -> float | None:
-    spec = study.spec
-    if spec.trials is None:
-        return None
-    left, total = float(spec.trials), float(spec.trials * spec.rungs[0])
-    eta = spec.searcher.options.get("eta", 2)
-    for lower, upper in pairwise(spec.rungs):
-        left = max(1.0, left / eta)
-        total += left * (upper - lower)
-    return total
+def _rehearse(study: Study) -> tuple[int, int] | None:
+    """Lets a fresh searcher search with random values in place of trainings.
+
+    Returns:
+        Trials begun and units trained; None where that would take more than ``REHEARSED_JOBS``.
+    """
+    searcher, generator = study.assembly.searcher(), Random(derive_seed(study.spec.seed, "rehearsal"))
+    trials = units = 0
+    for _ in range(REHEARSED_JOBS):
+        job = searcher.ask(trials)
+        if job is None:
+            return trials, units
+        trials = max(trials, job.trial + 1)
+        units += job.to_budget - job.from_budget
+        values = tuple(generator.random() for _ in study.assembly.objectives)
+        searcher.tell(job, Outcome("done", job.to_budget, values=values))
+    return None
 
 
 def _seconds_per_unit(study: Study) -> float | None:

@@ -52,7 +52,7 @@ class LiveProgress(Watcher):
         """Draws the state of now, a line for each thing; called by the refreshing thread."""
         if not self.name:
             return Text("preparing", style="dim")
-        lines = [Text.assemble((self.name, "bold"), "  ", (self.parts, "dim")), self._line("done", self._done())]
+        lines = [Text.assemble((self.name, "bold"), "  ", (self.parts, "dim")), self._line("begun", self._begun())]
         lines += [self._line("now", self._job(running)) for running in list(self.running.values())[:JOBS_SHOWN]]
         if self.best is not None:
             lines.append(self._line("best", Text(self.best_text(), style="green")))
@@ -67,7 +67,7 @@ class LiveProgress(Watcher):
     def _line(self, what: str, text: Text) -> Text:
         return Text.assemble((f"{what:<{LABEL_WIDTH}}", "dim"), text)
 
-    def _done(self) -> Text:
+    def _begun(self) -> Text:
         text = Text(f"{self.count()}, {_clock(self.elapsed)}")
         if not self.asked or self.counts_trainings:
             return text

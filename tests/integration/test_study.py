@@ -330,6 +330,15 @@ def test_names_are_new(tmp_path: Path) -> None:
     assert len(made_up) > 1 and all(name.startswith("toy-") for name in made_up)
 
 
+def test_a_plan_rehearses_the_searcher_and_writes_nothing(tmp_path: Path) -> None:
+    plan = toy(tmp_path / "w", trials=64, max_budget=8).plan()
+    assert plan["rungs"] == [1, 2, 4, 8] and plan["trials"] == 64
+    assert 64 < plan["expected_units"] < 64 * 8
+    assert plan["seconds_per_unit"] is None and plan["estimated_seconds"] is None
+    assert toy(tmp_path / "w", searcher=Repeating(), options={"space": {"digits": 2}}).plan()["expected_units"] == 12
+    assert not (tmp_path / "w").exists()
+
+
 # -- duplicates, estimators, checkpoints ------------------------------------------------------------------------------
 
 
