@@ -121,13 +121,19 @@ def _interruptible(engine: Engine) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What the caller ignores stays ignored: a shell starts its background jobs so.
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
 
     def first(number: int, frame: FrameType | None) -> None:
         engine.interrupt()
         engine.observers.progress.stopping()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one, at_once in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if one in before:
+                signal.signal(one, at_once)
 
     for number in before:
         signal.signal(number, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -17,6 +18,9 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 
 collect_ignore = ["plugin_fixture"]  # a distribution of its own, tested where it is installed
+
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that; tests of Ctrl-C need it to work.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("automl", deadline=None, derandomize=True)
 settings.load_profile("automl")

@@ -177,6 +177,15 @@ def test_interrupted_at_a_unit_and_resumed_equals_uninterrupted(
     assert shown(tmp_path / "cut") == shown(tmp_path / "whole")
 
 
+def test_ctrl_c_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        study = toy(tmp_path).run(progress=AtUnit(3, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert study.status == "finished"
+
+
 def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)

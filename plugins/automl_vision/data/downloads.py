@@ -97,11 +97,17 @@ class DownloadedImages(ImageDataset):
         """
         try:
             with tempfile.TemporaryDirectory(dir=self.root) as scratch, tarfile.open(archive) as opened:
-                for member in members:
-                    opened.extract(member, scratch, filter="data")
-                for member in members:
+                copies = [Path(scratch) / str(number) for number in range(len(members))]
+                for member, copy in zip(members, copies, strict=True):
+                    # Copied by content: names, links and modes of the archive decide nothing here.
+                    content = opened.extractfile(member)
+                    if content is None:
+                        raise KeyError(f"{member} is no file")
+                    with content, copy.open("wb") as target:
+                        shutil.copyfileobj(content, target)
+                for member, copy in zip(members, copies, strict=True):
                     (self.root / member).parent.mkdir(parents=True, exist_ok=True)
-                    (Path(scratch) / member).replace(self.root / member)
+                    copy.replace(self.root / member)
         except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
             raise RequestError(
                 f"data set {self.name} must find {', '.join(members)} in {archive}, but: {error}; delete the archive "
