@@ -10,6 +10,7 @@ Source: Minami et al., "Knowledge Transfer Graph for Deep Collaborative Learning
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -54,8 +55,12 @@ class Edge:
         destination: Number of the node that this edge trains.
         gate: Registered name of the gate.
         loss: Registered name of the edge loss; empty for cross-entropy from the label and KL divergence from a node.
-        weight: Factor on the gated loss.
+        weight: Factor on the gated loss; finite and not 0. No edge has weight 0: such a node would count as trained,
+            and not as frozen, but learn nothing.
         options: Options of the loss, such as ``temperature``; JSON values.
+
+    Raises:
+        RequestError: For a weight that is 0, infinite or not a number.
     """
 
     source: int
@@ -67,7 +72,7 @@ class Edge:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", _as_json(self.options, f"edge {self.source} to {self.destination}"))
-        object.__setattr__(self, "weight", float(self.weight))
+        object.__setattr__(self, "weight", _as_weight(self.weight, (self.source, self.destination)))
         if self.loss == self._default_loss:  # one way to say it, so that equal edges are equal
             object.__setattr__(self, "loss", "")
 
@@ -238,17 +243,30 @@ def alone(model: str) -> KnowledgeTransferGraph:
 
 
 def all_through(graph: KnowledgeTransferGraph) -> KnowledgeTransferGraph:
-    """Gives the same networks with every edge there and every gate through: mutual learning of them all."""
+    """Gives the same networks with every edge there and every gate through: mutual learning of them all.
+
+    An edge that the graph has keeps its loss, options and weight, so that nothing but gates differs on it; one that it
+    lacks is a plain one.
+    """
     numbers = range(1, len(graph.nodes) + 1)
+    present = {(edge.source, edge.destination): edge for edge in graph.edges}
+    pairs = [(source, destination) for destination in numbers for source in (LABEL, *numbers) if source != destination]
     return KnowledgeTransferGraph(
-        graph.nodes,
-        tuple(
-            Edge(source, destination)
-            for destination in numbers
-            for source in (LABEL, *numbers)
-            if source != destination
-        ),
+        graph.nodes, tuple(replace(present.get(pair, Edge(*pair)), gate="through") for pair in pairs)
     )
+
+
+def _as_weight(weight: Any, pair: tuple[int, int]) -> float:
+    try:
+        number = float(weight)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number == 0:
+        raise RequestError(
+            f"the weight of an edge must be a finite number other than 0, but edge {pair} has {weight!r}; give another "
+            "weight, or leave the edge out where nothing is to be transferred"
+        )
+    return number
 
 
 def _as_json(options: Mapping[str, Any], owner: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_what_an_edge_says_beyond_its_gate_counts() -> None:
     def graph(**options: Any) -> KnowledgeTransferGraph:
         return KnowledgeTransferGraph((Node("a"), Node("a")), (Edge(0, 1), Edge(2, 1, **options)))
 
-    different = [{}, {"weight": 0.0}, {"weight": 0.5}, {"loss": "feature"}, {"options": {"temperature": 2}}]
+    different = [{}, {"weight": -1.0}, {"weight": 0.5}, {"loss": "feature"}, {"options": {"temperature": 2}}]
     assert len({graph(**options).key() for options in different}) == len(different)
     assert graph(loss="kl") == graph()
 
@@ -136,6 +136,21 @@ def test_all_through_is_the_complete_graph() -> None:
     }  # fmt: skip
     assert {edge.gate for edge in graph.edges} == {"through"}
     assert len(graph.edges) == 9
+
+
+def test_all_through_changes_nothing_but_gates_on_edges_that_exist() -> None:
+    edges = (Edge(0, 1, "linear", weight=0.5), Edge(2, 1, "correct", "feature", 3.0, {"temperature": 2}))
+    control = all_through(KnowledgeTransferGraph((Node("a"), Node("b")), edges))
+    assert set(control.edges) == {
+        Edge(0, 1, weight=0.5), Edge(2, 1, "through", "feature", 3.0, {"temperature": 2}), Edge(0, 2), Edge(1, 2)
+    }  # fmt: skip
+    assert control.incoming(1)[1].options == {"temperature": 2}
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 0, -0.0, "much", None])
+def test_weights_that_say_nothing_are_refused(weight: Any) -> None:
+    with pytest.raises(RequestError, match=r"weight of an edge must be .* \(2, 1\) has .* leave the edge out"):
+        Edge(2, 1, weight=weight)
 
 
 @pytest.mark.parametrize(
