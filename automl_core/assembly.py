@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -59,7 +60,8 @@ class Assembly:
         self.problem = Problem(self.space, self.objectives, spec.min_budget, spec.max_budget, spec.trials, spec.seed)
         self.evaluator.check(self.space, self.dataset)
         self.device = self.evaluator.resolve_device(spec.device)
-        self.threads = spec.threads or max(1, (os.cpu_count() or 1) // spec.workers)
+        self.workers = self._workers(spec)
+        self.threads = spec.threads or max(1, (os.cpu_count() or 1) // self.workers)
         self.spec = replace(
             spec,
             objectives=tuple(str(objective) for objective in self.objectives),
@@ -67,33 +69,50 @@ class Assembly:
         )
         self.spec = replace(self.spec, rungs=self.searcher().rungs())
         self.estimators()
-        self._check_slots()
+        self._check_estimators()
 
-    def _check_slots(self) -> None:
-        executor = self.executor()
+    def _workers(self, spec: StudySpec) -> int:
+        """How many jobs run at once: as many as asked for, or as the executor runs."""
+        executor = self.executor(spec)
         slots = executor.slots
         executor.close()
-        if self.spec.workers > slots:
+        if spec.workers is not None and spec.workers > slots:
             raise RequestError(
-                f"workers must be at most what the executor runs at once, but got {self.spec.workers} and executor "
-                f"{self.spec.executor.name!r} runs {slots}; leave --workers out or choose another --executor"
+                f"workers must be at most what the executor runs at once, but got {spec.workers} and executor "
+                f"{spec.executor.name!r} runs {slots}; leave --workers out or choose another --executor"
             )
+        return spec.workers or slots
+
+    def _check_estimators(self) -> None:
+        for name, estimator in self.estimators().items():
+            lacking = sorted(estimator.needs - self.evaluator.offers)
+            if lacking:
+                raise RequestError(
+                    f"an estimator must get what it needs, but {name!r} needs {', '.join(lacking)} and evaluator "
+                    f"{self.spec.evaluator.name!r} offers {', '.join(sorted(self.evaluator.offers)) or 'nothing'}; "
+                    "choose another --estimator or --evaluator"
+                )
 
     def searcher(self) -> Searcher:
         """Builds and starts a searcher; one given as an object is copied first, since a start happens once."""
         if "searcher" in self.objects:
             searcher: Searcher = deepcopy(self.objects["searcher"])
+            if not isinstance(searcher, Searcher):
+                raise RequestError(
+                    f"a searcher must be a name or a Searcher, but got {searcher!r}; derive from Searcher"
+                )
         else:
             searcher = self.registry.create("searcher", self.spec.searcher.name, self.spec.searcher.options)
         searcher.start(self.problem)
         return searcher
 
-    def executor(self) -> Executor:
+    def executor(self, spec: StudySpec | None = None) -> Executor:
         """Builds the executor."""
+        part = (spec or self.spec).executor
         given: Executor | None = self.objects.get("executor")
         if given is not None:
             return given
-        built: Executor = self.registry.create("executor", self.spec.executor.name, self.spec.executor.options)
+        built: Executor = self.registry.create("executor", part.name, part.options)
         return built
 
     def estimators(self) -> Mapping[str, Estimator]:
@@ -116,8 +135,10 @@ class Assembly:
         """Says what a training follows from, apart from its description, as JSON."""
         bench = self.workbench(setting)
         trainer = getattr(bench.evaluator, "trainer", None)
+        given = self.spec.evaluator.given
         return {
-            "evaluator": [self.spec.evaluator.name, dict(self.spec.evaluator.options)],
+            # What an object was built from cannot be told: its artefacts belong to this study alone.
+            "evaluator": [self.spec.evaluator.name, self.spec.name if given else dict(self.spec.evaluator.options)],
             "trainer": asdict(trainer) if is_dataclass(trainer) and not isinstance(trainer, type) else None,
             "dataset": bench.dataset.fingerprint() if bench.dataset is not None else None,
         }
@@ -133,7 +154,14 @@ def build_space(part: Part, objects: Objects, registry: Registry) -> SearchSpace
     if given is None:
         built: SearchSpace = registry.create("space", part.name, part.options)
         return built
-    return given if isinstance(given, SearchSpace) else PlainSpace(given)
+    if isinstance(given, SearchSpace):
+        return given
+    if not hasattr(given, "sample_configuration"):
+        raise RequestError(
+            f"a space must be a name, a SearchSpace or a ConfigurationSpace, but got {given!r}; "
+            "ConfigSpace.ConfigurationSpace({...}) makes one from a mapping"
+        )
+    return PlainSpace(given)
 
 
 def build_evaluator(part: Part, trainer: Mapping[str, Json], objects: Objects, registry: Registry) -> Evaluator:
@@ -142,7 +170,7 @@ def build_evaluator(part: Part, trainer: Mapping[str, Json], objects: Objects, r
     if given is not None:
         if trainer:
             raise RequestError("options of the trainer must go into the evaluator object itself when one is given")
-        return given if isinstance(given, Evaluator) else FunctionEvaluator(given)
+        return given if isinstance(given, Evaluator) else FunctionEvaluator(_checked_function(given))
     factory: type[Evaluator] = registry.load("evaluator", part.name)
     extra = {}
     if factory.settings is not None:
@@ -153,6 +181,20 @@ def build_evaluator(part: Part, trainer: Mapping[str, Json], objects: Objects, r
         )
     built: Evaluator = registry.create("evaluator", part.name, part.options, **extra)
     return built
+
+
+def _checked_function(given: Any) -> Any:
+    """Refuses what cannot be called with (configuration, budget, seed)."""
+    try:
+        inspect.signature(given).bind({}, 1, 0)
+    except ValueError:
+        return given  # some callables have no signature to look at
+    except TypeError as error:
+        raise RequestError(
+            "an evaluator must be a name, an Evaluator or a function (configuration, budget, seed) -> float | dict, "
+            f"but got {given!r} ({error}); change its parameters"
+        ) from None
+    return given
 
 
 def build_dataset(part: Part | None, evaluator: Evaluator, objects: Objects, registry: Registry) -> Dataset | None:
@@ -184,6 +226,8 @@ def resolve(
     Returns:
         The complete spec, and notes on what the preset decided.
     """
+    if "space" in objects:
+        build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked of it
     request = _with_default_evaluator(request, objects, registry)
     evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
     if evaluator.default_dataset is not None and (request.dataset is None or not request.dataset.name):
@@ -227,6 +271,8 @@ def split_options(options: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[s
     Raises:
         RequestError: For an unknown part.
     """
+    if not isinstance(options, Mapping):
+        raise RequestError(f"options must be a mapping of parts to their options, but got {options!r}")
     for part, values in options.items():
         if part not in PARTS:
             raise unknown("part in options", part, PARTS)

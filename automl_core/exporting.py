@@ -46,7 +46,12 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
     retrained = _retrained(study, chosen.number)
     temporary = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise RequestError(
+            f"an export needs a directory that can be made, but {directory}: {error.strerror}; choose another"
+        ) from error
     try:
         if retrained:
             _copy_artefact(study, retrained[0], temporary)

@@ -47,7 +47,7 @@ class PlainSpace(SearchSpace):
         return self._config_space
 
     def decode(self, configuration: Configuration) -> Description:
-        return PlainDescription(configuration)
+        return PlainDescription(dict(configuration))
 
 
 class FunctionEvaluator(Evaluator):
@@ -78,7 +78,7 @@ class _FunctionEvaluation(Evaluation):
     def advance(self, job: Job) -> Iterator[Observation]:
         result = self.function(dict(job.configuration), job.to_budget, self.seed)
         metrics = result if isinstance(result, Mapping) else {VALUE: result}
-        yield Observation(job.to_budget, {str(name): float(value) for name, value in metrics.items()})
+        yield Observation(job.to_budget, metrics)
 
     def save(self, directory: Path) -> None:
         raise AssertionError("a stateless evaluation is never saved")

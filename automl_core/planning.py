@@ -40,11 +40,11 @@ def plan(study: Study) -> dict[str, Json]:
         "dataset": assembly.dataset.describe() if assembly.dataset is not None else None,
         "device": assembly.device,
         "threads": assembly.threads,
-        "workers": spec.workers,
+        "workers": assembly.workers,
         "preset": spec.preset,
         "seconds_per_unit": seconds,
         "expected_units": units,
-        "estimated_seconds": None if seconds is None or units is None else seconds * units / spec.workers,
+        "estimated_seconds": None if seconds is None or units is None else seconds * units / assembly.workers,
         "notes": study.notes,
     }
 

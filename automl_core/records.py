@@ -138,6 +138,7 @@ class Workspace:
         Raises:
             RequestError: When another process is, naming it.
         """
+        self.database().require_writable()
         lock = self._try_lock(journal)
         if lock is None:
             raise RequestError(
@@ -150,7 +151,9 @@ class Workspace:
             lock.release()
 
     def is_running(self, journal: StudyJournal) -> bool:
-        """Whether some process runs the study now."""
+        """Whether some process runs the study now; in a workspace that can only be read, none is taken to."""
+        if self.database().read_only:
+            return False
         lock = self._try_lock(journal)
         if lock is not None:
             lock.release()

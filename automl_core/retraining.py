@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from automl_core.assembly import build_dataset, build_evaluator, choose_preset, split_options
-from automl_core.engine.loop import Purpose
+from automl_core.engine.artefacts import Purpose
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import Trial
 from automl_core.errors import RequestError, StudyFailed, reason

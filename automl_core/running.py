@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from automl_core.engine.artefacts import Artefacts
 from automl_core.engine.loop import Engine, Resources
 from automl_core.engine.observers import Observers
 from automl_core.engine.progress import Progress
@@ -22,6 +23,8 @@ from automl_core.plugins import get_registry
 
 if TYPE_CHECKING:
     from automl_core.study import Study
+
+log = logging.getLogger(__name__)
 
 
 def run_study(study: Study, time_limit: float | None, progress: Progress, trials: int | None = None) -> str:
@@ -71,14 +74,15 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
     """Gives an engine at the state that the study's journal tells, while this process is its only writer."""
     journal, assembly, store = study.record.journal, study.assembly, study.workspace.store
     with study.workspace.lock(journal):
-        before = study.record.journal.status()
         journal = journal.open(journal.database, journal.row.name)
+        # Replayed before the status is touched: where that is refused, the study stays as it is.
+        state = StudyState(assembly.searcher(), assembly.problem)
+        state.replay(journal.events())
+        before = journal.status()
         journal.set_status("running", f"process {os.getpid()} on {socket.gethostname()}")
         study.status = "interrupted"
         try:
             store.sweep(f"checkpoints/{journal.row.id}")
-            state = StudyState(assembly.searcher(), assembly.problem)
-            state.replay(journal.events())
             executor = assembly.executor()
             worker = Worker(
                 assembly.workbench,
@@ -86,7 +90,7 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
                 device=assembly.device,
                 threads=assembly.threads,
                 observe=progress.observed,
-                cached=executor.slots,
+                cached=assembly.workers,
             )
             executor.start(worker)
             names = [part.name for part in assembly.spec.estimators]
@@ -95,16 +99,15 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
                 store=store,
                 executor=executor,
                 worker=worker,
-                workbench=assembly.workbench,
-                identity=assembly.identity,
+                artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity),
+                slots=assembly.workers,
                 retention=assembly.spec.checkpoint,
                 curve_estimators=assembly.curve_estimators,
                 ranking=names[0] if names else None,
             )
-            deadline = None if time_limit is None else time.monotonic() + time_limit
-            engine = Engine(state, resources, Observers(study, get_registry(), progress), deadline)
+            engine = Engine(state, resources, Observers(study, get_registry(), progress))
             try:
-                with _interruptible(engine):
+                with _interruptible(engine), _timed(engine, time_limit):
                     yield engine
             finally:
                 executor.close()
@@ -113,6 +116,21 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
             raise
         finally:
             journal.set_status(study.status)
+
+
+@contextmanager
+def _timed(engine: Engine, time_limit: float | None) -> Iterator[None]:
+    """Ends the run at the first unit after the time limit, whoever is training by then."""
+    if time_limit is None:
+        yield
+        return
+    timer = threading.Timer(time_limit, engine.interrupt, args=("time-limit",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -147,6 +165,8 @@ def _interruptible(engine: Engine) -> Iterator[None]:
 def _extend(engine: Engine, trials: int) -> None:
     state = engine.state
     started = sum(1 for trial in state.trials if trial.job.role == "candidate")
+    if type(trials) is not int:
+        raise RequestError(f"trials must be a whole number, but got {trials!r}; pass --trials {started + 1} or more")
     if trials <= 0 or trials < started:
         raise RequestError(
             f"a study can only be extended, but it has {started} candidates and --trials {trials} was asked for; "
@@ -166,9 +186,12 @@ def _compare(study: Study, engine: Engine) -> None:
         return
     best = engine.state.trials[incumbent]
     description = study.assembly.space.decode(best.job.configuration)
-    requests = study.assembly.evaluator.baselines(description, best.budget)
-    if requests:
-        engine.train(requests, "baseline", of=incumbent)
+    try:
+        requests = study.assembly.evaluator.baselines(description, best.budget)
+    except Exception:
+        log.exception("the evaluator cannot say what to compare the best with; the search itself is done")
+        return
+    engine.train(requests, "baseline", of=incumbent)
 
 
 def _ending(engine: Engine) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float64]
     """(hyperparameters, configurations) in ConfigSpace's vector form; NaN where a hyperparameter is inactive."""
+
+log = logging.getLogger(__name__)
 
 BLOCK = 256
 """Draws that share one seed, so that any draw is found again by drawing one block."""
@@ -88,8 +91,10 @@ class RandomSampler:
     def draw(self) -> Configuration | None:
         """Gives an allowed configuration with a new canonical key, or None when the space has none left.
 
+        An infinite space counts as used up when thousands of draws in a row give nothing new; that is logged.
+
         Raises:
-            StudyFailed: When a space that is infinite or too large to be looked through gives nothing new any more.
+            StudyFailed: When a finite space that is too large to be looked through gives nothing new any more.
         """
         if self._exhausted:
             return None
@@ -99,7 +104,9 @@ class RandomSampler:
                 return configuration
         if self._finite:
             return self._first_unknown()
-        raise _fruitless(self._space, TRIES_INFINITE, len(self.known))
+        log.warning("%s; the search ends earlier", _fruitless(self._space, TRIES_INFINITE, len(self.known)))
+        self._exhausted = True
+        return None
 
     def _is_new(self, configuration: Configuration) -> bool:
         key = self._space.canonical(configuration)

@@ -50,7 +50,7 @@ class StudySpec:
     preset: str
     device: str = "auto"
     threads: int | None = None
-    workers: int = 1
+    workers: int | None = None
     checkpoint: Retention = "needed"
     version: str = ""
     unit: str = ""
@@ -84,6 +84,28 @@ class StudySpec:
         return cls(**changed)
 
 
+def check_name(name: str) -> None:
+    """Refuses a study's name that files, shells or the command line would stumble over.
+
+    Raises:
+        RequestError: Naming the rule.
+    """
+    fits = isinstance(name, str) and name == name.strip() and name.isprintable() and "/" not in name
+    if not fits or not name or name.startswith("-") or not _encodes(name):
+        raise RequestError(
+            "a study's name must be printable text without '/' that does not begin with '-', but got "
+            f"{name!a}; choose another, such as first-search"
+        )
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: bool = False) -> Objective:
     """Reads ``metric`` or ``metric:max|min``.
 
@@ -99,7 +121,9 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     if metric not in metrics and not open_ended:
         raise unknown("objective", metric, metrics)
     if direction not in ("", "max", "min"):
-        raise RequestError(f"an objective must be METRIC, METRIC:max or METRIC:min, but got {text!r}")
+        raise RequestError(
+            f"an objective must be METRIC, METRIC:max or METRIC:min, but got {text!r}; pass for example {metric}:max"
+        )
     if direction == "":
         return Objective(metric, metrics.get(metric, "max"))
     return Objective(metric, "max" if direction == "max" else "min")
@@ -119,7 +143,7 @@ def check_numbers(spec: StudySpec) -> None:
         ("workers", spec.workers, "--workers"),
     )
     for name, value, flag in positive:
-        if value is None and name in ("trials", "threads"):
+        if value is None and name in ("trials", "threads", "workers"):
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             raise RequestError(f"{name} must be a whole number above 0, but got {value!r}; pass {flag} 1 or more")

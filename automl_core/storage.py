@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ class Store:
         """Removes a directory, or everything below a prefix; nothing happens when it is not there."""
         # Renamed first: a kill in between must not leave half a directory under the key.
         parent, _, name = key.rpartition("/")
-        gone = f"{self.root}/{parent}/{TEMPORARY}gone-{os.getpid()}-{name}"
+        gone = f"{self.root}/{parent}/{TEMPORARY}gone-{os.getpid()}-{name}-{time.monotonic_ns()}"
         try:
             os.rename(f"{self.root}/{key}", gone)  # noqa: PTH104 - called after every job: no Path, no look first
         except FileNotFoundError:

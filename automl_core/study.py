@@ -24,7 +24,7 @@ from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, Searc
 from automl_core.journal.study import StudyJournal, rows, taken
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord, TrialRow, Workspace
-from automl_core.spec import Part, Retention, StudySpec
+from automl_core.spec import Part, Retention, StudySpec, check_name
 from automl_core.types import EMPTY, Json
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Study:
         workspace: Directory; ``$AUTOML_WORKSPACE`` or ``./automl-workspace`` when None.
         device: ``auto``, ``cpu`` or ``cuda:0``.
         threads: Threads per worker; the cores divided by the workers when None.
-        workers: How many jobs run at once.
+        workers: How many jobs run at once; as many as the executor can when None.
         checkpoint: ``needed`` keeps checkpoints of trials that may go on and of the best, ``all`` keeps all.
 
     Raises:
@@ -89,9 +89,11 @@ class Study:
         workspace: str | Path | None = None,
         device: str = "auto",
         threads: int | None = None,
-        workers: int = 1,
+        workers: int | None = None,
         checkpoint: Retention = "needed",
     ) -> None:
+        if name is not None:
+            check_name(name)
         registry = get_registry()
         by_part = split_options(options)
         given = {"space": space, "searcher": searcher, "evaluator": evaluator, "dataset": dataset, "executor": executor}
@@ -111,7 +113,7 @@ class Study:
             min_budget=0,
             max_budget=0,
             trials=None,
-            seed=seed,
+            seed=_whole(seed),
             preset=preset,
             device=device,
             threads=threads,
@@ -119,7 +121,7 @@ class Study:
             checkpoint=checkpoint,
             version=automl_core.__version__,
         )
-        wanted = {"min_budget": min_budget, "max_budget": max_budget, "trials": trials}
+        wanted = {"min_budget": _whole(min_budget), "max_budget": _whole(max_budget), "trials": _whole(trials)}
         spec, self.notes = resolve(request, objects, registry, wanted)
         self.workspace = Workspace(workspace)
         spec = replace(spec, name=self._free_name(spec))
@@ -331,14 +333,17 @@ class Study:
         if spec.name:
             if spec.name in known:
                 raise taken(spec.name)
-            if spec.name != spec.name.strip() or not spec.name.isprintable() or "/" in spec.name:
-                raise RequestError(f"a study's name must be printable text without '/', but got {spec.name!r}")
             return spec.name
         for _ in range(100):
             made_up = f"{spec.space.name}-{secrets.choice(FIRST)}-{secrets.choice(SECOND)}"
             if made_up not in known:
                 return made_up
         return f"{spec.space.name}-{secrets.token_hex(6)}"
+
+
+def _whole(number: Any) -> Any:
+    """Makes whole numbers of other libraries plain; anything else is left for the check to refuse."""
+    return number if isinstance(number, bool) or not hasattr(number, "__index__") else number.__index__()
 
 
 def _frame_row(row: TrialRow) -> dict[str, Any]:

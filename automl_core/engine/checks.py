@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from automl_core.engine.state import StudyState
 from automl_core.errors import AutomlError
@@ -42,6 +44,10 @@ def refuse_standstill(state: StudyState) -> None:
 
 
 def _broken_rule(job: Job, state: StudyState) -> str:
+    if not isinstance(job, Job):
+        return "a searcher must give a Job or None"
+    if not all(type(number) is int for number in (job.trial, job.from_budget, job.to_budget)):
+        return "a job's trial and budgets must be whole numbers"
     if not 0 <= job.trial <= state.next_trial:
         return f"a job must go on with a trial, or begin trial {state.next_trial}"
     reached = 0 if job.trial == state.next_trial else state.trials[job.trial].budget
@@ -54,10 +60,19 @@ def _broken_rule(job: Job, state: StudyState) -> str:
     if job.role == "candidate" and not job.from_budget < job.to_budget <= state.problem.max_budget:
         return f"from_budget < to_budget <= max_budget ({state.problem.max_budget}) must hold"
     if job.trial < state.next_trial:
-        return ""
+        before = state.trials[job.trial].job
+        if (before.role, before.configuration) != (job.role, job.configuration):
+            return "a trial must keep its role and its configuration"
+    elif not _survives_json(job.configuration):
+        return "a configuration must hold plain values that JSON gives back equal"
+    return "" if _survives_json(job.instruction) else "an instruction must be plain JSON that is read back equal"
+
+
+def _survives_json(value: Any) -> bool:
+    if value is None:
+        return True
     try:
-        if json.loads(json.dumps(dict(job.configuration))) != dict(job.configuration):
-            return "a configuration must hold plain values that JSON gives back equal"
+        plain = dict(value) if isinstance(value, Mapping) else value
+        return bool(json.loads(json.dumps(plain)) == plain)
     except (TypeError, ValueError):
-        return "a configuration must hold plain values (bool, int, float, str, None)"
-    return ""
+        return False

@@ -5,24 +5,22 @@ Everything is written to the journal before it is acted on; a tell and the asks 
 
 from __future__ import annotations
 
-import time
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from automl_core.engine.artefacts import Artefacts, Purpose, Wanted
 from automl_core.engine.checks import refuse_impossible, refuse_standstill
 from automl_core.engine.observers import Observers
 from automl_core.engine.state import StudyState, Trial
-from automl_core.engine.worker import Task, Workbench, Worker
-from automl_core.interfaces import ArtefactRequest, Description, Estimator, Executor
+from automl_core.engine.worker import Task, Worker, plain_metrics
+from automl_core.interfaces import ArtefactRequest, Estimator, Executor
 from automl_core.journal import StudyJournal
-from automl_core.randomness import digest
 from automl_core.spec import Retention
 from automl_core.storage import Store
 from automl_core.types import EMPTY, Job, Json, Observation, Outcome, Split
-
-Purpose = Literal["artefact", "baseline", "retraining", "control"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Resources:
         store: Where checkpoints and artefacts are.
         executor: Where jobs run.
         worker: What performs them.
-        workbench: Gives evaluator and data set for a setting.
-        identity: Gives JSON that says what evaluator, data and trainer a setting stands for; part of addresses.
+        artefacts: Addresses artefacts and knows what they require.
+        slots: How many jobs to have out at once; at most what the executor runs.
         retention: Which checkpoints stay.
         curve_estimators: Builds the estimators that need nothing but a trial's curve, fresh.
         ranking: Name of the estimator whose estimate ranks; None ranks by the last point of the curve.
@@ -45,8 +43,8 @@ class Resources:
     store: Store
     executor: Executor
     worker: Worker
-    workbench: Callable[[Mapping[str, Json]], Workbench]
-    identity: Callable[[Mapping[str, Json]], Json]
+    artefacts: Artefacts
+    slots: int = 1
     retention: Retention = "needed"
     curve_estimators: Callable[[], Mapping[str, Estimator]] = dict
     ranking: str | None = None
@@ -59,23 +57,22 @@ class Engine:
         state: The study as its journal tells it so far.
         resources: What to work with.
         observers: Who is told.
-        deadline: When to stop, on ``time.monotonic``'s clock; None for never.
     """
 
-    def __init__(
-        self, state: StudyState, resources: Resources, observers: Observers, deadline: float | None = None
-    ) -> None:
+    def __init__(self, state: StudyState, resources: Resources, observers: Observers) -> None:
         self.state = state
         self.resources = resources
         self.observers = observers
-        self.deadline = deadline
         self.cut_short: Literal["", "interrupted", "time-limit"] = ""
         self._submitted: set[int] = set()
         self._told: list[tuple[Job, Outcome]] = []
-        self._kept: set[int] = {int(key.rpartition("/")[2]) for key in self._checkpointed()}
+        self._split: Split = "search"
+        self._tells_since_sweep = 0
+        self._kept = self._checkpointed()
 
     def search(self) -> None:
         """Runs until the searcher has nothing left, or until cut short."""
+        self._split = "search"
         self._drive(self._ask_searcher)
         if not self.cut_short:
             refuse_standstill(self.state)
@@ -87,10 +84,10 @@ class Engine:
         of: int | None = None,
         setting: Mapping[str, Json] = EMPTY,
     ) -> list[Trial]:
-        """Trains what is requested and not there yet, in support trials.
+        """Trains what is requested and not there yet, in support trials; other splits' pending jobs wait.
 
         Args:
-            requests: What to train.
+            requests: What to train, all of one split.
             purpose: What it is for.
             of: The candidate that it belongs to.
             setting: What differs from the study's own data set and trainer.
@@ -98,34 +95,32 @@ class Engine:
         Returns:
             The support trial of each request, in order; unfinished ones when cut short.
         """
-        addresses = [self._address(request, setting) for request in requests]
+        if not requests:
+            return []
+        self._split = requests[0].split
+        artefacts = self.resources.artefacts
         with self.resources.journal.transaction():
-            for request in requests:
-                self._request(request, setting, of, purpose)
+            asked = {artefacts.address(request, setting) for request in requests}
+            for wanted in artefacts.closure(requests, setting):
+                self._request(wanted, setting, of, purpose if wanted.address in asked else "artefact", again=True)
         self._drive(lambda: None)
+        addresses = [artefacts.address(request, setting) for request in requests]
         return [self.state.trials[self.state.addresses[address]] for address in addresses]
 
-    def interrupt(self) -> None:
-        """Ends the run at the next unit; safe in a signal handler."""
-        self.cut_short = self.cut_short or "interrupted"
+    def interrupt(self, reason: Literal["interrupted", "time-limit"] = "interrupted") -> None:
+        """Ends the run at the next unit; safe in a signal handler and from another thread."""
+        self.cut_short = self.cut_short or reason
         self.resources.executor.cut()
-
-    def out_of_time(self) -> bool:
-        """Whether the deadline has passed; the run is then cut short."""
-        if self.deadline is not None and time.monotonic() >= self.deadline and not self.cut_short:
-            self.cut_short = "time-limit"
-            self.resources.executor.cut()
-        return self.cut_short == "time-limit"
 
     def _drive(self, ask: Callable[[], None]) -> None:
         finished: Sequence[tuple[Job, Outcome]] = ()
         while True:
-            before = self.state.incumbent
+            before = self._best()
             failure: Exception | None = None
             with self.resources.journal.transaction():
                 for job, outcome in finished:
                     self._tell(job.trial, outcome)
-                if not self.cut_short and not self.out_of_time():
+                if not self.cut_short:
                     failure = _failure_of(ask)
             self._announce(before)
             if failure is not None:
@@ -145,8 +140,13 @@ class Engine:
                 counted.append((job, outcome))
         return counted
 
+    def _ready(self) -> list[Job]:
+        """Pending jobs that wait for nothing and belong to what is being done: the search, or final trainings."""
+        trials = self.state.trials
+        return [job for job in self.state.ready() if trials[job.trial].split == self._split]
+
     def _ask_searcher(self) -> None:
-        while self.state.ready_count < self.resources.executor.slots:
+        while len(self._ready()) < self.resources.slots:
             job = self.state.searcher.ask(self.state.next_trial)
             if job is None:
                 return
@@ -155,53 +155,42 @@ class Engine:
 
     def _record_ask(self, job: Job) -> None:
         """Journals a searcher's job, and support jobs for artefacts that it needs."""
-        state = self.state
         requires: tuple[str, ...] = ()
-        if job.trial == state.next_trial and job.role == "candidate":
-            description = state.problem.space.decode(job.configuration)
-            requires = self._required(description, state.problem.max_budget, "search", EMPTY)[1]
+        wanted: list[Wanted] = []
+        error = ""
+        if job.trial == self.state.next_trial and job.role == "candidate":
+            try:
+                requires, wanted = self.resources.artefacts.of(self.resources.artefacts.subject(job, False))
+            except Exception:  # noqa: BLE001 - whatever a space or an evaluator raises fails the trial alone
+                error = traceback.format_exc()
         self._journal_ask(job, "", None, requires)
-        known = state.known(job)
+        known = Outcome("failed", job.from_budget, error=error) if error else self.state.known(job)
         if known is not None:
             self._journal_tell(job.trial, known)
             return
-        self._request_missing(job.trial)
-
-    def _request_missing(self, number: int) -> None:
-        """Asks for the artefacts that a new trial requires; tells it at once when one of them has failed already."""
-        trial = self.state.trials[number]
-        if not trial.requires:
-            return
-        description, max_budget, split, setting = self._subject(trial.job)
-        requests, _ = self._required(description, max_budget, split, setting)
-        for request in requests:
-            address = self._address(request, setting)
-            if address not in self.state.addresses:
-                self._request(request, setting, number)
+        for one in wanted:
+            self._request(one, EMPTY, job.trial, "artefact")
         self._fail_doomed()
 
     def _request(
-        self, request: ArtefactRequest, setting: Mapping[str, Json], of: int | None, purpose: Purpose = "artefact"
+        self, wanted: Wanted, setting: Mapping[str, Json], of: int | None, purpose: Purpose, again: bool = False
     ) -> None:
-        """Journals a support job, unless its artefact is there or on its way."""
-        address = self._address(request, setting)
-        made_by = self.state.addresses.get(address)
-        if made_by is not None and self.state.trials[made_by].status not in ("failed", "diverged"):
+        """Journals a support job, unless its artefact is there or on its way.
+
+        Args:
+            wanted: What to train.
+            setting: Its setting.
+            of: The candidate that it is for.
+            purpose: What it is for.
+            again: Whether one that failed before is tried again.
+        """
+        made_by = self.state.addresses.get(wanted.address)
+        if made_by is not None and not (again and self.state.trials[made_by].status in ("failed", "diverged")):
             return
-        max_budget = self._schedule(request)
-        instruction = {
-            "description": request.description.to_json(),
-            "max_budget": max_budget,
-            "split": request.split,
-            "repeat": request.repeat,
-            "setting": dict(setting),
-            "purpose": purpose,
-            "of": of,
-        }
+        request = wanted.request
+        instruction = self.resources.artefacts.instruction(request, setting, purpose, of)
         job = Job(self.state.next_trial, {}, 0, request.budget, role="support", instruction=instruction)
-        requires = self._required(request.description, max_budget, request.split, setting)[1]
-        self._journal_ask(job, request.label, address, requires)
-        self._request_missing(job.trial)
+        self._journal_ask(job, request.label, wanted.address, wanted.requires)
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         outcome = self._valued(number, outcome)
@@ -227,7 +216,8 @@ class Engine:
             outcome = self._estimated(trial, outcome)
         except Exception:  # noqa: BLE001 - a stranger's estimator fails the trial, as it would beside the evaluation
             return replace(outcome, status="failed", error=traceback.format_exc())
-        metrics = outcome.metrics if self.resources.ranking is None else outcome.estimates[self.resources.ranking]
+        ranking = self.resources.ranking
+        metrics = outcome.metrics if ranking is None else outcome.estimates[ranking]
         lacking = [one.metric for one in objectives if one.metric not in metrics]
         if lacking:
             return replace(
@@ -236,7 +226,10 @@ class Engine:
                 error=f"an objective must be a metric that is reported, but {lacking[0]!r} is not among "
                 f"{', '.join(sorted(metrics)) or 'nothing'}; choose one with --objective (objective=... in Python)",
             )
-        return replace(outcome, values=tuple(float(metrics[one.metric]) for one in objectives))
+        values = tuple(metrics[one.metric] for one in objectives)
+        if not all(math.isfinite(value) for value in values):
+            return replace(outcome, status="diverged", error=f"what ranks must be finite, but is {values[0]}")
+        return replace(outcome, values=values)
 
     def _estimated(self, trial: Trial, outcome: Outcome) -> Outcome:
         """Adds the estimates of those estimators that run here, on the trial's whole curve."""
@@ -244,7 +237,7 @@ class Engine:
         for name, estimator in self.resources.curve_estimators().items():
             for point in (*trial.curve, *outcome.curve):
                 estimator.observe(Observation(point.unit, point.metrics))
-            estimates[name] = estimator.estimate().metrics
+            estimates[name] = plain_metrics(estimator.estimate().metrics)
         return replace(outcome, estimates=estimates) if estimates else outcome
 
     def _journal_ask(self, job: Job, label: str, address: str | None, requires: tuple[str, ...]) -> None:
@@ -260,20 +253,37 @@ class Engine:
         self.resources.journal.append("tell", payload, self.state.update(trial))
         self._told.append((job, outcome))
 
-    def _announce(self, before: int | None) -> None:
+    def _best(self) -> tuple[int, float] | None:
+        number = self.state.incumbent
+        return None if number is None else (number, self.state.trials[number].values[0])
+
+    def _announce(self, before: tuple[int, float] | None) -> None:
         """After the commit: frees checkpoints, tells observers."""
+        best = self._best()
+        changed = best is not None and best != before
         if self._told:
-            self._kept.update(job.trial for job, _ in self._told)
-            self._free_checkpoints()
+            doubtful = {job.trial for job, _ in self._told}
+            if changed and before is not None:
+                doubtful.add(before[0])
+            self._free_checkpoints(doubtful)
         for job, outcome in self._told:
             self.observers.job_finished(job, outcome, self.state.trials[job.trial].label)
         self._told.clear()
-        incumbent = self.state.incumbent
-        if incumbent is not None and incumbent != before:
-            self.observers.incumbent_changed(incumbent, self.state.trials[incumbent].values[0])
+        if changed and best is not None:
+            self.observers.incumbent_changed(*best)
 
-    def _free_checkpoints(self) -> None:
-        for number in [number for number in self._kept if not self._needed(number)]:
+    def _free_checkpoints(self, doubtful: set[int]) -> None:
+        """Removes checkpoints that nothing needs any more.
+
+        Args:
+            doubtful: Trials that have just changed. All others are looked at as often as their number doubles the
+                work at most: after as many tells as there are of them.
+        """
+        self._kept |= doubtful
+        self._tells_since_sweep += 1
+        if self._tells_since_sweep >= len(self._kept):
+            doubtful, self._tells_since_sweep = set(self._kept), 0
+        for number in [number for number in doubtful if not self._needed(number)]:
             self._kept.discard(number)
             self.resources.worker.forget(number)
             self.resources.store.remove(self._checkpoints(number))
@@ -289,63 +299,38 @@ class Engine:
         )
 
     def _submit(self) -> None:
-        for job in self.state.ready():
-            if job.trial not in self._submitted and len(self._submitted) < self.resources.executor.slots:
+        for job in self._ready():
+            if job.trial not in self._submitted and len(self._submitted) < self.resources.slots:
                 self._submitted.add(job.trial)
                 self.observers.progress.job_started(job, self.state.trials[job.trial].label)
                 self.resources.executor.submit(self._task(job))
 
     def _task(self, job: Job) -> Task:
         trial = self.state.trials[job.trial]
-        description, max_budget, split, setting = self._subject(job)
+        subject = self.resources.artefacts.subject(job, trial.address is not None)
         return Task(
             job=job,
-            description=description,
+            description=subject.description,
             seed=trial.seed,
-            max_budget=max_budget,
-            split=split,
+            max_budget=subject.max_budget,
+            split=subject.split,
             requires=tuple(_artefact_key(address) for address in trial.requires),
             checkpoints=self._checkpoints(job.trial),
             address=None if trial.address is None else _artefact_key(trial.address),
-            setting=setting,
-        )
-
-    def _subject(self, job: Job) -> tuple[Description, int, Split, Mapping[str, Json]]:
-        """What a job trains: description, budget of schedules, split, setting."""
-        if self.state.trials[job.trial].address is None:
-            return self.state.problem.space.decode(job.configuration), self.state.problem.max_budget, "search", EMPTY
-        told = job.instruction
-        evaluator = self.resources.workbench(told["setting"]).evaluator
-        return evaluator.parse(told["description"]), told["max_budget"], told["split"], told["setting"]
-
-    def _required(
-        self, description: Description, max_budget: int, split: Split, setting: Mapping[str, Json]
-    ) -> tuple[Sequence[ArtefactRequest], tuple[str, ...]]:
-        requests = self.resources.workbench(setting).evaluator.requires(description, max_budget, split)
-        return requests, tuple(self._address(request, setting) for request in requests)
-
-    def _schedule(self, request: ArtefactRequest) -> int:
-        """Budget over which the training's schedules run: in the search that of the study, so that all compare."""
-        return max(request.budget, self.state.problem.max_budget) if request.split == "search" else request.budget
-
-    def _address(self, request: ArtefactRequest, setting: Mapping[str, Json]) -> str:
-        """Addresses an artefact by all that its content follows from, the study's seed included."""
-        return digest(
-            self.resources.identity(setting),
-            request.description.to_json(),
-            request.budget,
-            self._schedule(request),
-            request.split,
-            request.repeat,
-            self.state.problem.seed,
+            setting=subject.setting,
         )
 
     def _checkpoints(self, number: int) -> str:
         return f"checkpoints/{self.resources.journal.row.id}/{number}"
 
-    def _checkpointed(self) -> list[str]:
+    def _checkpointed(self) -> set[int]:
+        """Finds the trials that have checkpoints; what belongs to none of this study's is removed."""
         parent = self.resources.store.root / f"checkpoints/{self.resources.journal.row.id}"
-        return [str(child) for child in parent.iterdir() if child.name.isdigit()] if parent.is_dir() else []
+        numbers = {int(child.name) for child in parent.iterdir() if child.name.isdigit()} if parent.is_dir() else set()
+        for number in [number for number in numbers if number >= self.state.next_trial]:
+            self.resources.store.remove(self._checkpoints(number))
+            numbers.discard(number)
+        return numbers
 
 
 def _failure_of(ask: Callable[[], None]) -> Exception | None:

@@ -24,6 +24,8 @@ class SerialExecutor(Executor):
 
     def start(self, worker: Worker) -> None:
         self._worker = worker
+        self._cut = False
+        self._tasks.clear()
 
     def submit(self, task: Task) -> None:
         self._tasks.append(task)

@@ -14,7 +14,7 @@ from automl_core.interfaces import Problem, Searcher
 from automl_core.journal import TrialUpdate
 from automl_core.journal.study import EventKind
 from automl_core.randomness import derive_seed, digest
-from automl_core.types import EMPTY, Job, Json, Metrics, Outcome, Point
+from automl_core.types import EMPTY, Job, Json, Metrics, Outcome, Point, Split
 
 
 @dataclass(slots=True)
@@ -41,6 +41,12 @@ class Trial:
     @property
     def number(self) -> int:
         return self.job.trial
+
+    @property
+    def split(self) -> Split:
+        """Which data it trains on: what the engine trains for a retraining is not part of the search."""
+        split: Split = "search" if self.address is None else self.job.instruction["split"]
+        return split
 
 
 class StudyState:
@@ -75,7 +81,7 @@ class StudyState:
             if kind == "ask":
                 job = Job.from_json(payload["job"])
                 if payload["address"] is None and job.attempt == 0:
-                    self.searcher.replay(job)
+                    self.searcher.replay(job, self.next_trial)
                 self.asked(job, payload["label"], payload["address"], tuple(payload["requires"]))
             elif kind == "tell":
                 self.told(payload["trial"], Outcome.from_json(payload["outcome"]))
@@ -127,10 +133,6 @@ class StudyState:
     def ready(self) -> list[Job]:
         """Pending jobs whose artefacts are all there, in the order in which they were asked for."""
         return [job for job in self.pending.values() if job.trial not in self._held]
-
-    @property
-    def ready_count(self) -> int:
-        return len(self.pending) - len(self._held)
 
     def missing(self, trial: Trial) -> list[str]:
         """Addresses that a trial requires and that are not made yet."""

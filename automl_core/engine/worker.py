@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import time
 import traceback
@@ -14,15 +15,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from automl_core.interfaces import Context, Dataset, Description, Estimator, Evaluation, Evaluator
 from automl_core.storage import Store
 from automl_core.types import Job, Json, Metrics, Observation, Outcome, Point, Split, Status
 
+log = logging.getLogger(__name__)
+
 CHECKPOINT_SECONDS = 600.0
 OUTCOME = "outcome.json"
-NOT_THE_TRIALS_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+NOT_THE_TRIALS_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,25 @@ class _Live:
     target: int = 0
     cost: float = 0.0
 
-    def take(self, observation: Observation) -> None:
-        if self.curve and observation.unit <= self.curve[-1].unit:
-            return  # an evaluation that goes on from a checkpoint at budget 0 yields unit 0 again
+    @property
+    def keeps_state(self) -> bool:
+        """Whether there is anything to write a checkpoint of."""
+        return bool(self.estimators) or not self.evaluation.stateless
+
+    def take(self, observation: Observation) -> Point:
+        """Takes in what an evaluation yields, as plain values."""
+        point = Point(int(observation.unit), plain_metrics(observation.metrics))
+        if self.curve and point.unit == self.curve[-1].unit == 0:
+            return point  # an evaluation that goes on from a checkpoint at budget 0 yields unit 0 again
+        if self.curve and point.unit <= self.curve[-1].unit:
+            raise RuntimeError(
+                f"an evaluation must observe rising units, but yielded {point.unit} after {self.curve[-1].unit}"
+            )
         for estimator in self.estimators.values():
             estimator.observe(observation)
-        self.budget = observation.unit
-        self.curve.append(Point(observation.unit, dict(observation.metrics)))
+        self.budget = point.unit
+        self.curve.append(point)
+        return point
 
 
 class Worker:
@@ -164,25 +179,35 @@ class Worker:
             device=self.device,
             threads=self.threads,
         )
-        live = _Live(bench.evaluator.start(task.description, context), bench.estimators())
+
+        def fresh() -> _Live:
+            return _Live(bench.evaluator.start(task.description, context), bench.estimators())
+
+        live = fresh()
         if live.evaluation.stateless:
             live.budget = task.job.from_budget
-            return live
         usable = [key for key in self.store.keys(task.checkpoints) if _unit(key) <= task.job.to_budget]
-        if usable:
-            self._load(live, self.store.directory(usable[-1]))
+        for key in reversed(usable if live.keeps_state else []):
+            try:
+                self._load(task, live, self.store.directory(key))
+                break
+            except Exception as error:  # noqa: BLE001 - whatever a damaged checkpoint makes an evaluation raise
+                log.warning("a checkpoint of trial %d cannot be used and is made again: %s", task.job.trial, error)
+                self.store.remove(key)
+                live = fresh()
         if live.budget < task.job.from_budget:
-            raise RuntimeError(
-                f"trial {task.job.trial} must go on from budget {task.job.from_budget}, but its checkpoint is gone; "
-                "keep all of them with --checkpoint all"
-            )
+            # The same seed gives the same training, so what is missing is trained again and comes out equal.
+            log.info("trial %d is trained again from budget %d", task.job.trial, live.budget)
         return live
 
-    def _load(self, live: _Live, directory: Path) -> None:
-        live.evaluation.load(directory / "evaluation")
+    def _load(self, task: Task, live: _Live, directory: Path) -> None:
+        state = json.loads((directory / "progress.json").read_text())
+        if state["seed"] != task.seed:
+            raise ValueError("it is of another training")
+        if not live.evaluation.stateless:
+            live.evaluation.load(directory / "evaluation")
         for name, estimator in live.estimators.items():
             estimator.load(directory / f"estimator-{name}")
-        state = json.loads((directory / "progress.json").read_text())
         live.budget, live.target, live.cost = state["budget"], state["target"], state["cost"]
         live.curve = [Point(unit, metrics) for unit, metrics in state["curve"]]
 
@@ -194,12 +219,12 @@ class Worker:
         before = live.cost
         left = job if live.budget == job.from_budget else replace(job, from_budget=live.budget)
         for observation in live.evaluation.advance(left):
-            live.take(observation)
+            point = live.take(observation)
             now = time.monotonic()
             live.cost = before + now - began
             if self.observe is not None:
                 self.observe(job, observation)
-            if not all(math.isfinite(value) for value in observation.metrics.values()):
+            if not all(math.isfinite(value) for value in point.metrics.values()):
                 return "diverged"
             if live.budget >= job.to_budget:
                 break
@@ -217,18 +242,20 @@ class Worker:
         return "done"
 
     def _save(self, task: Task, live: _Live) -> None:
-        if live.evaluation.stateless:
+        if not live.keeps_state:
             return
         key = f"{task.checkpoints}/unit-{live.budget:06d}"
         older = [other for other in self.store.keys(task.checkpoints) if other != key]
         if not self.store.has(key):
             with self.store.writing(key) as directory:
-                (directory / "evaluation").mkdir()
-                live.evaluation.save(directory / "evaluation")
+                if not live.evaluation.stateless:
+                    (directory / "evaluation").mkdir()
+                    live.evaluation.save(directory / "evaluation")
                 for name, estimator in live.estimators.items():
                     (directory / f"estimator-{name}").mkdir()
                     estimator.save(directory / f"estimator-{name}")
                 state = {
+                    "seed": task.seed,
                     "budget": live.budget,
                     "target": live.target,
                     "cost": live.cost,
@@ -245,8 +272,8 @@ class Worker:
         if status == "done":
             if task.address is None:
                 self._save(task, live)
-            estimates = {name: estimator.estimate().metrics for name, estimator in live.estimators.items()}
-            report = live.evaluation.report()
+            estimates = {name: plain_metrics(one.estimate().metrics) for name, one in live.estimators.items()}
+            report = json.loads(json.dumps(live.evaluation.report()))
         else:
             self.forget(job.trial)
         first = 0 if job.from_budget == 0 else job.from_budget + 1
@@ -271,6 +298,26 @@ class Worker:
 def known_outcome(store: Store, address: str) -> Outcome:
     """Gives the outcome of the training that made an artefact."""
     return Outcome.from_json(json.loads((store.directory(address) / OUTCOME).read_text()))
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Turns numbers of any library into plain ones, which JSON can hold.
+
+    Raises:
+        TypeError: Naming the metric that is no number.
+    """
+    return {str(name): _plain(name, value) for name, value in metrics.items()}
+
+
+def _plain(name: str, value: Any) -> float:
+    if type(value) is float:
+        return value
+    if isinstance(value, str | bytes):
+        raise TypeError(f"metric {name!r} must be a number, but is {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name!r} must be a number, but is {value!r}") from None
 
 
 def _unit(key: str) -> int:

@@ -107,6 +107,9 @@ class Evaluator(ABC):
     dataset_kinds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of data set it takes; empty when it takes none."""
 
+    offers: ClassVar[frozenset[str]] = frozenset()
+    """What its observations carry for estimators, any of ``features`` and ``network``."""
+
     default_dataset: ClassVar[str | None] = None
     """Name of the data set to take when the user names none."""
 

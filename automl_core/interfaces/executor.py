@@ -22,7 +22,7 @@ class Executor(ABC):
 
     @abstractmethod
     def start(self, worker: Worker) -> None:
-        """Begins; ``worker`` is what performs tasks, here or sent to where they run."""
+        """Begins, also again after ``close``; ``worker`` is what performs tasks, here or sent to where they run."""
 
     @abstractmethod
     def submit(self, task: Task) -> None:

@@ -87,13 +87,17 @@ class Searcher(ABC):
         """The budgets at which trials are compared, rising; the last is the maximum budget."""
         return (self.problem.max_budget,)
 
-    def replay(self, job: Job) -> None:
+    def replay(self, job: Job, next_trial: int) -> None:
         """Repeats a recorded decision.
+
+        Args:
+            job: What is recorded.
+            next_trial: What ``ask`` was given then.
 
         Raises:
             ReplayError: When asking again gives another job.
         """
-        again = self.ask(job.trial)
+        again = self.ask(next_trial)
         if again != job:
             raise ReplayError(
                 "replaying a journal must repeat its decisions, but "

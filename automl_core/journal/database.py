@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -53,8 +55,15 @@ class Database:
                 f"a workspace must be a directory that can be made, but {path.parent}: {error.strerror}; "
                 "pass --workspace DIR"
             ) from error
+        self.read_only = not create and not os.access(path.parent, os.W_OK)
         try:
-            self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            if self.read_only:
+                # Without a write-ahead log beside it nothing can be missing, and none can be made.
+                rest = "?mode=ro" if path.with_name(path.name + "-wal").exists() else "?mode=ro&immutable=1"
+                uri = path.resolve().as_uri() + rest
+                self.connection = sqlite3.connect(uri, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+            else:
+                self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
         try:
@@ -72,6 +81,8 @@ class Database:
                 f"a workspace must not be newer than this version of automl, but {self.path} has schema {version} and "
                 f"this version knows {len(MIGRATIONS)}; upgrade automl-graph or choose another --workspace"
             )
+        if self.read_only:
+            return
         if version == len(MIGRATIONS):
             self._configure()
             return
@@ -105,6 +116,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is written, or nothing; begun immediately, so that a second writer waits outside."""
+        self.require_writable()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
@@ -118,6 +130,18 @@ class Database:
             raise
         faults.point("journal.committed")
 
+    def require_writable(self) -> None:
+        """Refuses to write where only reading is possible.
+
+        Raises:
+            RequestError: When the workspace is read-only.
+        """
+        if self.read_only:
+            raise RequestError(
+                f"a workspace must be writable for this, but {self.path.parent} can only be read; copy it, or mend its "
+                "permissions"
+            )
+
     def _explained(self, error: sqlite3.DatabaseError) -> AutomlError:
         """Says what a failure of SQLite means for the user."""
         if isinstance(error, sqlite3.OperationalError):
@@ -125,12 +149,22 @@ class Database:
                 f"the journal {self.path} must be readable and writable, but: {error}; free disk space or mend the "
                 "permissions, then go on with 'automl resume'"
             )
-        return RequestError(f"{self.path} is no journal of this project or is damaged: {error}")
+        return RequestError(
+            f"{self.path} must be a whole journal, but is none of this project's or is damaged: {error}; put back a "
+            "copy of it, or choose another --workspace"
+        )
 
-    def backup(self, path: Path) -> None:
-        """Copies the journal as it stands to another file."""
-        with closing(sqlite3.connect(path)) as target:
-            self.connection.backup(target)
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Gives all rows of a query.
+
+        Raises:
+            JournalError: When the file cannot be read now.
+            RequestError: When it is damaged.
+        """
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         self.connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE studies (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: checkpoints lie under it
         name TEXT NOT NULL UNIQUE,
         created REAL NOT NULL,
         spec TEXT NOT NULL,        -- JSON: everything that rebuilds the study

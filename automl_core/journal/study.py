@@ -13,6 +13,7 @@ from typing import Literal
 
 from automl_core.errors import RequestError, unknown
 from automl_core.journal.database import Database
+from automl_core.spec import check_name
 from automl_core.types import Json
 
 EventKind = Literal["ask", "tell", "extend"]
@@ -70,9 +71,7 @@ class StudyJournal:
     def __init__(self, database: Database, row: StudyRow) -> None:
         self.database = database
         self.row = row
-        (last,) = database.connection.execute(
-            "SELECT coalesce(max(sequence), -1) FROM events WHERE study = ?", (row.id,)
-        ).fetchone()
+        ((last,),) = database.read("SELECT coalesce(max(sequence), -1) FROM events WHERE study = ?", (row.id,))
         self._next = last + 1
         self._events: list[tuple[int, int, EventKind, str, float]] = []
         self._changed: dict[int, TrialUpdate] = {}
@@ -102,7 +101,8 @@ class StudyJournal:
         Raises:
             RequestError: When there is none, with the nearest names.
         """
-        found = [row for row in rows(database, name) if row.name == name]
+        check_name(name)
+        found = rows(database, name)
         if not found:
             names = [row.name for row in rows(database)]
             raise unknown("study", name, names, f"'automl studies' lists those of {database.path.parent}")
@@ -145,28 +145,28 @@ class StudyJournal:
     def events(self) -> Iterator[tuple[EventKind, Json]]:
         """Yields every event in order."""
         query = "SELECT kind, payload FROM events WHERE study = ? ORDER BY sequence"
-        for kind, payload in self.database.connection.execute(query, (self.row.id,)):
+        for kind, payload in self.database.read(query, (self.row.id,)):
             yield kind, json.loads(payload)
 
     def trials(self) -> Iterator[TrialUpdate]:
         """Yields the lines behind ``show`` by trial number."""
         query = "SELECT * FROM trials WHERE study = ? ORDER BY number"
-        for row in self.database.connection.execute(query, (self.row.id,)):
+        for row in self.database.read(query, (self.row.id,)):
             yield _trial(row)
 
     def best(self) -> TrialUpdate | None:
         """Gives the candidate with the best value among those that got furthest, or None."""
-        row = self.database.connection.execute(
+        found = self.database.read(
             "SELECT * FROM trials WHERE study = ? AND role = 'candidate' AND loss IS NOT NULL "
             "AND status NOT IN ('failed', 'diverged') ORDER BY budget DESC, loss, number LIMIT 1",
             (self.row.id,),
-        ).fetchone()
-        return _trial(row) if row else None
+        )
+        return _trial(found[0]) if found else None
 
     def candidates(self) -> int:
         """Counts the candidate trials."""
         query = "SELECT count(*) FROM trials WHERE study = ? AND role = 'candidate'"
-        (count,) = self.database.connection.execute(query, (self.row.id,)).fetchone()
+        ((count,),) = self.database.read(query, (self.row.id,))
         return int(count)
 
     def own_addresses(self) -> list[str]:
@@ -175,21 +175,22 @@ class StudyJournal:
             "SELECT DISTINCT json_extract(payload, '$.address') FROM events "
             "WHERE kind = 'ask' AND json_extract(payload, '$.address') IS NOT NULL AND study "
         )
-        connection = self.database.connection
-        own = {address for (address,) in connection.execute(query + "= ?", (self.row.id,))}
-        return sorted(own - {address for (address,) in connection.execute(query + "!= ?", (self.row.id,))})
+        own = {address for (address,) in self.database.read(query + "= ?", (self.row.id,))}
+        return sorted(own - {address for (address,) in self.database.read(query + "!= ?", (self.row.id,))})
 
     def status(self) -> str:
         """Reads how the study stands, as last written."""
-        (status,) = self.database.connection.execute(
-            "SELECT status FROM studies WHERE id = ?", (self.row.id,)
-        ).fetchone()
-        return str(status)
+        return self._read_own("status")
 
     def owner(self) -> str:
         """Reads who last ran the study."""
-        (owner,) = self.database.connection.execute("SELECT owner FROM studies WHERE id = ?", (self.row.id,)).fetchone()
-        return str(owner)
+        return self._read_own("owner")
+
+    def _read_own(self, column: str) -> str:
+        found = self.database.read(f"SELECT {column} FROM studies WHERE id = ?", (self.row.id,))
+        if not found:
+            raise RequestError(f"study {self.row.name!r} must be there, but was deleted meanwhile; run a new one")
+        return str(found[0][0])
 
     def set_status(self, status: str, owner: str = "") -> None:
         """Writes how the study stands and who runs it."""
@@ -207,11 +208,7 @@ class StudyJournal:
 def rows(database: Database, name: str | None = None) -> list[StudyRow]:
     """Lists the studies of a workspace, oldest first."""
     query = "SELECT id, name, created, spec, status, owner FROM studies"
-    found = (
-        database.connection.execute(query + " ORDER BY id")
-        if name is None
-        else database.connection.execute(query + " WHERE name = ?", (name,))
-    )
+    found = database.read(query + " ORDER BY id") if name is None else database.read(query + " WHERE name = ?", (name,))
     return [
         StudyRow(id_, its_name, created, json.loads(spec), status, owner)
         for id_, its_name, created, spec, status, owner in found

@@ -287,10 +287,12 @@ class SearcherContract(ABC):
 
 def _replay(searcher: Searcher, events: Sequence[Event]) -> None:
     """Repeats recorded events as a resumed study does: jobs and outcomes come back from JSON."""
+    next_trial = 0
     for job, outcome in events:
         recorded = Job.from_json(json.loads(json.dumps(job.to_json())))
         if outcome is None:
-            searcher.replay(recorded)
+            searcher.replay(recorded, next_trial)
+            next_trial = max(next_trial, recorded.trial + 1)
         else:
             searcher.tell(recorded, Outcome.from_json(json.loads(json.dumps(outcome.to_json()))))
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 def main() -> None:
     """Runs ``automl`` and ends the process with its exit code."""
-    from automl_cli.application import application
+    try:
+        from automl_cli.application import application
 
-    application.main(prog_name="automl")
+        application.main(prog_name="automl")
+    except KeyboardInterrupt:  # before or after the command itself, which has an answer of its own
+        raise SystemExit(130) from None

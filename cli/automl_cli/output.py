@@ -13,7 +13,6 @@ from typing import Any, TextIO
 import click
 
 UNBOUNDED = 100_000
-_FRACTIONS = ("accuracy", "error")
 _NARROWEST = 20
 
 
@@ -106,10 +105,10 @@ def percent(fraction: float | None) -> str:
 
 
 def number(metric: str, value: float | None) -> str:
-    """Writes a metric's value: accuracies and errors in percent, everything else in four digits."""
+    """Writes a metric's value: accuracies that are fractions in percent, everything else in four digits."""
     if value is None or not math.isfinite(value):
         return "-" if value is None else "not finite"
-    if any(word in metric for word in _FRACTIONS):
+    if metric.partition("_")[0] == "accuracy" and 0 <= value <= 1:
         return percent(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from automl_core.errors import RequestError
@@ -99,7 +99,7 @@ def save_network(network: nn.Module, card: ModelCard, directory: Path) -> None:
     """Writes a network's weights and its card into an existing directory."""
     # A copy in plain layout each: safetensors refuses channels-last memory and shared storage.
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    save_file(weights, directory / WEIGHTS)
+    (directory / WEIGHTS).write_bytes(save(weights))  # by Python, so that a full disk is told as one
     text = json.dumps({"format": FORMAT} | asdict(card), indent=2, sort_keys=True)
     (directory / CARD).write_text(text + "\n", encoding="utf-8")
 

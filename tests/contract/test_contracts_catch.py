@@ -89,7 +89,7 @@ class Deaf(ASHA):
 
 
 class Amnesic(ASHA):
-    def replay(self, job):
+    def replay(self, job, next_trial):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -283,7 +284,7 @@ def test_workspace_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_bytes(content)
     if content:
-        with pytest.raises(RequestError, match="is no journal of this project or is damaged"):
+        with pytest.raises(RequestError, match="none of this project's or is damaged"):
             Workspace(tmp_path).studies()
     else:  # an empty file is what SQLite makes first: a kill right then must not lock the workspace
         assert Workspace(tmp_path).studies() == []
@@ -314,6 +315,16 @@ def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
         ({"workspace": "/proc/nowhere"}, "a workspace must be a directory that can be made"),
         ({"device": "cuda:0"}, "runs on the cpu, but got device 'cuda:0'"),
         ({"name": "a/b"}, "printable text without '/'"),
+        ({"name": "-x"}, "does not begin with '-'"),
+        ({"name": ""}, "printable text"),
+        ({"name": "\udcff"}, "printable text"),
+        ({"name": 3}, "printable text"),
+        ({"evaluator": 3}, "or a function (configuration, budget, seed)"),
+        ({"evaluator": lambda configuration, budget: 1.0}, "or a function (configuration, budget, seed)"),
+        ({"searcher": object()}, "a searcher must be a name or a Searcher"),
+        ({"space": {"x": (0, 1)}}, "a space must be a name, a SearchSpace or a ConfigurationSpace"),
+        ({"options": "x"}, "options must be a mapping"),
+        ({"trials": 2.5}, "trials must be a whole number above 0, but got 2.5"),
         ({"options": {"trainer": {"lr": 1}}}, "evaluator 'toy' has no trainer"),
         ({"options": {"serch": {}}}, "unknown part in options 'serch'"),
         ({"options": {"searcher": {"eta": "three"}}}, "'eta' of searcher asha must be int, but got 'three'"),
@@ -324,7 +335,7 @@ def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
 def test_wrong_requests_are_refused_before_anything_is_written(
     settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(RequestError, match=message.replace("(", r"\(")):
+    with pytest.raises(RequestError, match=re.escape(message)):
         toy(tmp_path / "w", **settings).run()
     assert not (tmp_path / "w").exists()
 

@@ -66,7 +66,8 @@ def test_a_table_without_rows_has_its_titles() -> None:
     [
         ("accuracy", 0.93125, "93.1 %"),
         ("accuracy_2", 1.0, "100.0 %"),
-        ("error", 0.05, "5.0 %"),
+        ("error", 0.05, "0.05"),
+        ("accuracy", 93.0, "93"),
         ("loss", 0.33119, "0.3312"),
         ("flops", 1.12e9, "1,120,000,000"),
         ("params", 464154, "464,154"),

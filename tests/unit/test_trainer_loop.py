@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import isfinite, isnan
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -18,6 +21,8 @@ from automl_core.types import Job, Metrics
 from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node, all_through
 from automl_vision import ClassifierModule, CollaborativeTrainer, ImageDataset, ImageSplit, RawImages, TrainerSettings
 from automl_vision.data.digits import Digits
+from automl_vision.models import build_model
+from automl_vision.randomness import isolated_randomness
 
 SMALL, OTHER = Node("resnet8", {"width": 2}), Node("resnet8", {"width": 3})
 SETTINGS = TrainerSettings(batch=20, pad=1, lr=0.05, schedule="cosine")
@@ -155,6 +160,40 @@ def test_results_follow_from_the_seed_alone(dataset: Digits) -> None:
     torch.rand(3)
     assert run(trainer_of(LINEAR, dataset), 2) == curve
     assert run(trainer_of(LINEAR, dataset, seed=4), 2) != curve
+
+
+def test_threads_of_one_process_give_the_numbers_of_one(dataset: Digits) -> None:
+    graph = KnowledgeTransferGraph((Node("with-dropout"),), (Edge(0, 1),))
+
+    def train(seed: int) -> list[tuple[int, Metrics]]:
+        return run(trainer_of(graph, dataset, seed=seed), 4)
+
+    alone = [train(seed) for seed in range(4)]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(train, range(4))) == alone
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_who_draws_from_the_global_generator_has_it_alone() -> None:
+    def draw_late() -> None:
+        with isolated_randomness(7):
+            entered.set()
+            leave.wait(10)
+
+    entered, leave = Event(), Event()
+    with isolated_randomness(5):
+        expected = torch.rand(2)
+    other = Thread(target=draw_late)
+    with isolated_randomness(5):
+        other.start()
+        intruded = entered.wait(0.2)
+        build_model("resnet8", 1, 2, {"width": 2})  # the same thread may come in again
+        assert not intruded
+        assert torch.equal(torch.rand(2), expected)
+    leave.set()
+    other.join(10)
+    assert entered.is_set()
 
 
 def test_what_cannot_influence_the_target_changes_nothing(dataset: Digits) -> None:
@@ -319,3 +358,12 @@ def test_misfits_are_refused(dataset: Digits) -> None:
         trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="kl"),)), dataset)
     with pytest.raises(RequestError, match="did you mean 'kl'"):
         trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="kll"),)), dataset)
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "model.safetensors"])
+def test_a_full_disk_is_told_from_a_bug(name: str, dataset: Digits, tmp_path: Path) -> None:
+    (tmp_path / name).symlink_to("/dev/full")
+    trainer = trainer_of(SINGLE, dataset)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        trainer.save(tmp_path) if name == "checkpoint.pt" else trainer.export(tmp_path)
+    assert raised.value.errno == errno.ENOSPC
