@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from automl_core import Context, hookimpl
+from automl_core import Context, RequestError, hookimpl
 from automl_core.plugins import Registry, use_registry
 from automl_core.types import Job
 from automl_spaces.gates import Gate, GateInput
@@ -46,14 +46,50 @@ class Scaled(EdgeLoss):
         return torch.nn.functional.cross_entropy(batch.destination.logits * self.scale, batch.labels, reduction="none")
 
 
+class PerSample(Gate):
+    """Forgets to reduce."""
+
+    def __call__(self, batch: GateInput) -> Tensor:
+        return batch.divergence
+
+
+class Number(Gate):
+    """Gives no tensor."""
+
+    def __call__(self, batch: GateInput) -> Any:
+        return 0.0
+
+
+class Reduced(EdgeLoss):
+    """Reduces, which is the gate's task."""
+
+    needs_source = False
+
+    def forward(self, batch: EdgeInput) -> Tensor:
+        return torch.nn.functional.cross_entropy(batch.destination.logits, batch.labels)
+
+
+class PerClass(Reduced):
+    """Gives a number per sample and class."""
+
+    def forward(self, batch: EdgeInput) -> Tensor:
+        return batch.destination.logits.square()
+
+
+OWN_GATES = {"nothing": Nothing, "per-sample": PerSample, "number": Number}
+OWN_LOSSES = {"scaled": Scaled, "reduced": Reduced, "per-class": PerClass}
+
+
 class Plugin:
     @hookimpl
     def automl_gates(self, register: Any) -> None:
-        register("nothing", "test:Nothing", summary="")
+        for name in OWN_GATES:
+            register(name, "test:Gate", summary="")
 
     @hookimpl
     def automl_losses(self, register: Any) -> None:
-        register("scaled", "test:Scaled", summary="")
+        for name in OWN_LOSSES:
+            register(name, "test:Loss", summary="")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +97,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     registry = Registry()
     registry.add("of-this-test", Plugin())
     load = registry.load
-    own = {"nothing": Nothing, "scaled": Scaled}
+    own: dict[str, Any] = OWN_GATES | OWN_LOSSES
     monkeypatch.setattr(registry, "load", lambda kind, name: own.get(name) or load(kind, name))
     with use_registry(registry):
         yield registry
@@ -181,6 +217,25 @@ def test_weights_of_edges_scale_their_losses(dataset: Digits) -> None:
     double = trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, weight=2.0),)), dataset)
     batch = first_batch(single)
     torch.testing.assert_close(double.update(*batch, 1.0), 2 * single.update(*batch, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("edge", "complaint"),
+    [
+        (Edge(0, 1, "per-sample"), r"gate 'per-sample' on edge \(0, 1\) must .* shape \(\), .* gave \(20,\)"),
+        (Edge(2, 1, "per-sample"), r"gate 'per-sample' on edge \(2, 1\)"),
+        (Edge(2, 1, "number"), r"gate 'number' on .* gave float"),
+        (Edge(2, 1, loss="reduced"), r"loss 'reduced' on edge \(2, 1\) must .* shape \(20,\), .* gave \(\)"),
+        (Edge(0, 1, loss="per-class"), r"loss 'per-class' on edge \(0, 1\) .* gave \(20, 10\)"),
+    ],
+)
+def test_a_wrong_shape_is_refused_and_not_trained_with_another_scale(
+    dataset: Digits, edge: Edge, complaint: str
+) -> None:
+    other = Edge(2 - edge.source, 1)
+    trainer = trainer_of(KnowledgeTransferGraph((SMALL, SMALL), (edge, other, Edge(0, 2))), dataset)
+    with pytest.raises(RequestError, match=complaint):
+        trainer.update(*first_batch(trainer), 0.5)
 
 
 def exported_teacher(dataset: Digits, directory: Path) -> Path:

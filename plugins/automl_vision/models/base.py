@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from automl_core.errors import RequestError
 from automl_core.plugins import get_registry
 from automl_core.types import EMPTY
-
-_BUILDING = threading.Lock()
+from automl_vision.randomness import isolated_randomness
 
 
 class ClassifierModule(nn.Module):
@@ -52,9 +49,7 @@ def build_model(
     Raises:
         RequestError: For an unknown model or option, or a module without ``forward_features`` and a linear ``head``.
     """
-    # fork_rng with no devices and the CPU generator alone: torch.manual_seed would also seed CUDA's generators.
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with isolated_randomness(seed):
         model = get_registry().create("model", name, options, channels=channels, classes=classes)
     if not callable(getattr(model, "forward_features", None)) or not isinstance(
         getattr(model, "head", None), nn.Linear

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,15 @@ from torch.nn import functional as F
 from automl_core import faults
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Evaluation
+from automl_core.randomness import derive_seed
 from automl_core.types import Job, Observation
 from automl_spaces.graph import TARGET, KnowledgeTransferGraph
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
+from automl_vision.randomness import isolated_randomness
 from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.memory import keep_freed_memory
-from automl_vision.trainer.nodes import build_learners, build_networks, isolated_randomness
+from automl_vision.trainer.nodes import build_learners, build_networks
 from automl_vision.trainer.settings import TrainerSettings
 from automl_vision.trainer.update import CollaborativeUpdate, Forward
 
@@ -38,6 +41,9 @@ class CollaborativeTrainer(Evaluation):
 
     It trains the graph's canonical form: numbers of nodes in seeds, metrics and artefacts are those of
     ``graph.canonical()``. Equal canonical forms therefore give bit-equal results on the same number of threads.
+
+    Trainers on several threads of one process take turns, epoch by epoch, since layers draw from generators that
+    belong to the process; trainings at the same time need a process each.
 
     Metrics: ``accuracy`` and ``loss`` (cross-entropy) of the target on validation (on test when the split is
     ``final``), ``accuracy_1`` to ``accuracy_N`` of every node, and ``train_loss``, the mean of the target's loss L_1
@@ -112,7 +118,7 @@ class CollaborativeTrainer(Evaluation):
             network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
         total = torch.zeros(len(self._learners), dtype=torch.float64, device=self.device)
         images_seen = 0
-        with isolated_randomness(self.device, self.context.seed, "layers", self.epoch), self._deterministic():
+        with self._isolated("layers"):
             for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
                 total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
                 images_seen += len(labels)
@@ -135,7 +141,7 @@ class CollaborativeTrainer(Evaluation):
             self.networks[number].eval()
         total = torch.zeros(len(numbers), 2, dtype=torch.float64, device=self.device)
         count = 0
-        with self._deterministic():
+        with self._isolated("measuring"):
             for images, labels in self.batches.measured():
                 total += self.look(images, labels, numbers)
                 count += len(labels)
@@ -155,10 +161,18 @@ class CollaborativeTrainer(Evaluation):
             rows.append(torch.stack([hits.to(logits.dtype), F.cross_entropy(logits, labels, reduction="sum")]))
         return torch.stack(rows)
 
-    def _deterministic(self) -> contextlib.AbstractContextManager[None]:
-        if self.device.type != "cuda":
-            return contextlib.nullcontext()
-        return torch.backends.cudnn.flags(deterministic=True)
+    @contextlib.contextmanager
+    def _isolated(self, purpose: str) -> Iterator[None]:
+        """Seeds what layers draw from by seed, purpose and epoch, and makes cuDNN deterministic.
+
+        Both are settings of the process: while one thread is in here, others wait.
+        """
+        seed = derive_seed(self.context.seed, purpose, self.epoch)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(isolated_randomness(seed, self.device))
+            if self.device.type == "cuda":
+                stack.enter_context(torch.backends.cudnn.flags(deterministic=True))
+            yield
 
     def save(self, directory: Path) -> None:
         """Writes networks, optimisers, parameters of losses and the epoch: tensors and plain Python values."""
@@ -168,7 +182,10 @@ class CollaborativeTrainer(Evaluation):
             "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self._learners},
             "losses": {learner.number: learner.losses.state_dict() for learner in self._learners},
         }
-        torch.save(state, directory / CHECKPOINT)
+        # Python writes the file: torch's own writer hides why it failed, and a full disk must be told from a bug.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        (directory / CHECKPOINT).write_bytes(buffer.getbuffer())
 
     def load(self, directory: Path) -> None:
         """Goes on from what ``save`` wrote; frozen networks come from the context's artefacts again."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,42 +13,56 @@ from torch import Tensor, nn
 from automl_core.errors import RequestError
 from automl_core.plugins import get_registry
 from automl_core.randomness import derive_seed
-from automl_spaces.gates import Gate
+from automl_spaces.gates import Gate, GateInput
 from automl_spaces.graph import LABEL, Edge, KnowledgeTransferGraph, Node
 from automl_vision.exporting import load_network
-from automl_vision.losses import EdgeLoss
+from automl_vision.losses import EdgeInput, EdgeLoss
 from automl_vision.models import ClassifierModule, build_model
+from automl_vision.randomness import isolated_randomness
 
 if TYPE_CHECKING:
     from automl_vision.data import ImageDataset
     from automl_vision.trainer.settings import TrainerSettings
 
 
-@contextmanager
-def isolated_randomness(device: torch.device, *parts: int | str) -> Iterator[None]:
-    """Seeds torch's global generators by ``parts`` within a ``with`` block, and puts them back as they were.
-
-    Our own code draws from generators of its own; this is for what cannot: dropout layers, and losses of others that
-    initialise their parameters.
-    """
-    devices = [device] if device.type == "cuda" else []
-    seed = derive_seed(*parts)
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        for one in devices:
-            with torch.cuda.device(one):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
 @dataclass(frozen=True)
 class LiveEdge:
-    """An edge ready to be computed: the source's number, what diverges, what lets it through, and its weight."""
+    """An edge ready to be computed: what it is, what diverges, and what lets it through."""
 
-    source: int
+    edge: Edge
     loss: EdgeLoss
     gate: Gate
-    weight: float
+
+    @property
+    def source(self) -> int:
+        return self.edge.source
+
+    def gated(self, batch: EdgeInput, source_correct: Tensor, progress: float) -> Tensor:
+        """Gives the edge's part of its destination's loss on one batch, a scalar.
+
+        Args:
+            batch: What the loss sees of B samples.
+            source_correct: Whether the source is right, shape (B,), bool.
+            progress: k / k_end, in (0, 1].
+
+        Raises:
+            RequestError: For a loss that does not give one number per sample, or a gate that does not give one number.
+        """
+        divergence = self.loss(batch)
+        self._check_shape("loss", self.edge.loss_name, divergence, tuple(batch.labels.shape))
+        gated = self.gate(GateInput(divergence, source_correct, progress))
+        self._check_shape("gate", self.edge.gate, gated, ())
+        return gated * self.edge.weight
+
+    def _check_shape(self, kind: str, name: str, given: object, expected: tuple[int, ...]) -> None:
+        # Torch would broadcast or sum what has another shape, and train with another scale than was asked for.
+        found = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        if found != expected:
+            meaning = "one number per sample" if kind == "loss" else "one number per batch"
+            raise RequestError(
+                f"{kind} {name!r} on edge ({self.edge.source}, {self.edge.destination}) must give a tensor of shape "
+                f"{expected}, {meaning}, but gave {found}; mend it, for example by its mean over what is too much"
+            )
 
 
 class GatedSGD(torch.optim.SGD):
@@ -180,8 +193,8 @@ def build_learners(
     for number in sorted(networks.keys() - graph.frozen):
         edges = []
         for edge in graph.incoming(number):
-            with isolated_randomness(device, seed, "edge", edge.source, edge.destination):
-                edges.append(LiveEdge(edge.source, build_loss(edge).to(device), build_gate(edge), edge.weight))
+            with isolated_randomness(derive_seed(seed, "edge", edge.source, edge.destination), device):
+                edges.append(LiveEdge(edge, build_loss(edge).to(device), build_gate(edge)))
         learners.append(Learner(number, networks[number], edges, settings))
     return learners
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from automl_vision.randomness import isolated_randomness
+
 if TYPE_CHECKING:
     from automl_vision.trainer.loop import CollaborativeTrainer
 
@@ -28,8 +30,9 @@ def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
     torch.set_num_threads(trainer.context.threads)
     training = chain.from_iterable(trainer.batches.epoch(epoch) for epoch in repeat(0))
     measuring = chain.from_iterable(trainer.batches.measured() for _ in repeat(0))
-    step = _seconds(lambda: trainer.update(*next(training), progress=1.0), trainer.device)
-    look = _seconds(lambda: trainer.look(*next(measuring), list(trainer.networks)), trainer.device)
+    with isolated_randomness(trainer.context.seed, trainer.device):
+        step = _seconds(lambda: trainer.update(*next(training), progress=1.0), trainer.device)
+        look = _seconds(lambda: trainer.look(*next(measuring), list(trainer.networks)), trainer.device)
     return step * trainer.batches.count + look * trainer.batches.measured_count
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from automl_spaces.gates import GateInput
 from automl_spaces.graph import LABEL
 from automl_vision.losses import EdgeInput, NodeOutput
 from automl_vision.models import ClassifierModule
@@ -84,7 +83,11 @@ class CollaborativeUpdate:
         return torch.stack([loss.detach() for loss in losses])
 
     def losses(self, images: Tensor, labels: Tensor, progress: float) -> list[Tensor]:
-        """Gives the loss of each trained node by rising number, scalars with their graphs; arguments as above."""
+        """Gives the loss of each trained node by rising number, scalars with their graphs; arguments as above.
+
+        Raises:
+            RequestError: For a loss or a gate that gives another shape than it must.
+        """
         outputs = {number: self._forward(network, images) for number, network in self._trained.items()}
         sources = {number: output.detached() for number, output in outputs.items()}
         with torch.no_grad():
@@ -95,7 +98,7 @@ class CollaborativeUpdate:
         for learner in self._learners:
             gated = []
             for edge in learner.edges:
-                divergence = edge.loss(EdgeInput(labels, outputs[learner.number], sources.get(edge.source)))
-                gated.append(edge.weight * edge.gate(GateInput(divergence, correct[edge.source], progress)))
+                batch = EdgeInput(labels, outputs[learner.number], sources.get(edge.source))
+                gated.append(edge.gated(batch, correct[edge.source], progress))
             losses.append(gated[0] if len(gated) == 1 else torch.stack(gated).sum())
         return losses
