@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from automl_core.engine.state import StudyState
 from automl_core.errors import AutomlError
-from automl_core.types import Job
+from automl_core.types import Job, Json
+
+PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 class SearcherError(AutomlError, RuntimeError):
@@ -63,16 +63,13 @@ def _broken_rule(job: Job, state: StudyState) -> str:
         before = state.trials[job.trial].job
         if (before.role, before.configuration) != (job.role, job.configuration):
             return "a trial must keep its role and its configuration"
-    elif not _survives_json(job.configuration):
-        return "a configuration must hold plain values that JSON gives back equal"
+    elif not all(type(value) in PLAIN for value in job.configuration.values()):
+        return "a configuration must hold plain values (bool, int, float, str, None)"
     return "" if _survives_json(job.instruction) else "an instruction must be plain JSON that is read back equal"
 
 
-def _survives_json(value: Any) -> bool:
-    if value is None:
-        return True
+def _survives_json(value: Json) -> bool:
     try:
-        plain = dict(value) if isinstance(value, Mapping) else value
-        return bool(json.loads(json.dumps(plain)) == plain)
+        return value is None or bool(json.loads(json.dumps(value)) == value)
     except (TypeError, ValueError):
         return False

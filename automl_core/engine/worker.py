@@ -273,7 +273,9 @@ class Worker:
             if task.address is None:
                 self._save(task, live)
             estimates = {name: plain_metrics(one.estimate().metrics) for name, one in live.estimators.items()}
-            report = json.loads(json.dumps(live.evaluation.report()))
+            report = live.evaluation.report()
+            if report is not None:
+                report = json.loads(json.dumps(report))
         else:
             self.forget(job.trial)
         first = 0 if job.from_budget == 0 else job.from_budget + 1
