@@ -14,6 +14,7 @@ from automl_core.options import validate
 from automl_core.plugins import get_registry
 from automl_core.types import Direction, Json, Split
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
+from automl_vision.presets import presets
 from automl_vision.trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class GraphEvaluator(Evaluator):
     unit: ClassVar[str] = "epochs"
     metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min"}
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
+    offers: ClassVar[frozenset[str]] = frozenset({"network"})
     default_dataset: ClassVar[str | None] = "digits"
     settings: ClassVar[type[Any] | None] = TrainerSettings
 
@@ -57,14 +59,10 @@ class GraphEvaluator(Evaluator):
         self.trainer.batches(len(dataset.split("train")))
 
     def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
-        """``paper`` is Minami et al.'s 200 epochs with the trainer's defaults; ``quick`` is a few epochs."""
-        quick: dict[str, Json] = {"schedule": "cosine"}
+        """``quick`` is a few epochs, sized from the data set; ``paper`` is Minami et al.'s recipe."""
         if dataset is not None:
             dataset.load()
-            images = cast("ImageDataset", dataset)
-            quick["pad"] = min(images.image_size) // 8
-            quick["batch"] = min(64, len(images.split("train")))
-        return {"quick": {"max_budget": 8, "trainer": quick}, "paper": {"max_budget": 200}}
+        return presets(None if dataset is None else dataset.describe())
 
     def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
         """Names one teacher for each frozen node: the same model, trained with labels only on the same data."""

@@ -9,9 +9,11 @@ import pytest
 from automl_core import RequestError, Study
 from automl_core.plugins import get_registry
 from automl_ktg.evaluator import KTGEvaluator
-from automl_ktg.presets import QUICK_PIXELS, presets
+from automl_ktg.presets import presets
 from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node, alone
 from automl_spaces.ktg import KTGSpace
+from automl_vision import GraphEvaluator
+from automl_vision.presets import QUICK_PIXELS
 
 GRAPH = KnowledgeTransferGraph((Node("resnet8"), Node("resnet14")), (Edge(0, 1), Edge(2, 1, "linear")))
 
@@ -31,6 +33,29 @@ def test_quick_is_sized_from_the_data() -> None:
 
 def test_few_images_get_a_batch_that_they_fill() -> None:
     assert presets(data(30, 8))["quick"]["trainer"]["batch"] == 16
+
+
+class Sized:
+    """Stands for a data set of a size."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.sizes = sizes
+
+    def load(self) -> None:
+        pass
+
+    def describe(self) -> dict[str, Any]:
+        return data(*self.sizes)
+
+
+@pytest.mark.parametrize("sizes", [(1150, 8), (90_000, 224), (30, 8)])
+def test_supervised_training_has_the_same_presets_without_a_space(sizes: tuple[int, int]) -> None:
+    dataset: Any = Sized(*sizes)
+    ours, plain = KTGEvaluator().presets(dataset), GraphEvaluator().presets(dataset)
+    assert plain["quick"]["trainer"]["pad"] <= 4
+    for name, preset in ours.items():
+        assert plain[name] == {key: value for key, value in preset.items() if key != "space"}
+    assert plain["paper"]["trials"] == 1500
 
 
 @pytest.mark.parametrize("name", ["quick", "paper"])
