@@ -134,12 +134,17 @@ class Registry:
         return entries
 
     def _refuse_unknown_hooks(self, implementation: object) -> None:
-        """Refuses a misspelled hook, which would never be called, unless it is marked ``optionalhook``."""
+        """Refuses a misspelled hook, which would never be called, unless it is ``optionalhook``; and wrappers."""
         callers = self.manager.get_hookcallers(implementation) or []
         known = [name for name in vars(hookspecs) if name.startswith("automl_")]
         for caller in callers:
             if not caller.has_spec() and not all(one.optionalhook for one in caller.get_hookimpls()):
                 raise unknown("hook", caller.name, known)
+            if any(one.wrapper or one.hookwrapper for one in caller.get_hookimpls()):
+                raise RequestError(
+                    f"a hook must be implemented as a plain function, but {caller.name} is a wrapper, and each "
+                    "implementation is called alone here; leave wrapper=True out"
+                )
 
     def _claim(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

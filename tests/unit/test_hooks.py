@@ -148,3 +148,13 @@ def test_a_study_that_is_refused_is_told_to_no_observer_and_leaves_no_row(tmp_pa
             study(tmp_path).run(time_limit=0.0)
         assert watcher.told == []
         assert study(tmp_path).run().status == "finished", "the name must still be free"
+
+
+def test_a_wrapper_is_refused_since_it_would_never_run() -> None:
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def automl_study_finished(self, study: object) -> object:
+            return (yield)
+
+    with pytest.raises(RequestError, match="automl_study_finished is a wrapper"):
+        Registry(found=[]).add("wrapper", Wrapper())
