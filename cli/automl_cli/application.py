@@ -18,8 +18,22 @@ from automl_cli.settings import Settings, attach, disable_plugin_option
 from automl_core import __version__
 from automl_core.errors import RequestError, unknown
 
-COMMANDS = ("run", "resume", "studies", "show", "best", "retrain", "export", "delete", "plugins", "describe")
-"""The built-in commands in the order of a user's way; each is ``automl_cli.commands.NAME:command``."""
+COMMANDS = {
+    "run": "Start a study: automl run --space ktg --searcher asha.",
+    "resume": "Go on with a study, or extend a finished one.",
+    "studies": "List the studies of the workspace.",
+    "show": "Show a study: trials, rungs, failures.",
+    "best": "Show the best configuration found.",
+    "retrain": "Train a found configuration for good and test it.",
+    "export": "Write a trained network to a directory.",
+    "delete": "Remove a study with its checkpoints.",
+    "plugins": "List plugins and the parts that they bring.",
+    "describe": "Describe a part: its options and what they mean.",
+}
+"""The built-in commands in the order of a user's way, each with its line in ``automl --help``.
+
+Each is ``automl_cli.commands.NAME:command``; the lines stand here so that listing them imports none.
+"""
 
 
 class Application(click.Group):
@@ -54,14 +68,9 @@ class Application(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands; those of plugins by their summary, so that none of them is imported."""
-        rows = []
-        for name in COMMANDS:
-            command = self.get_command(ctx, name)
-            assert command is not None
-            rows.append((name, command.get_short_help_str(60)))
+        """Lists the commands by their summaries, so that none of them is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(list(COMMANDS.items()))
         try:
             added = _plugin_commands()
         except RequestError as error:

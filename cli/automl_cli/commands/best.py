@@ -8,7 +8,7 @@ from automl_cli.settings import Settings
 from automl_core.errors import RequestError
 
 
-@click.command("best", short_help="Show the best configuration found.")
+@click.command("best")
 @click.argument("study")
 @click.pass_obj
 def command(settings: Settings, study: str) -> None:

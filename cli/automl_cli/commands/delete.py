@@ -10,7 +10,7 @@ from automl_cli.settings import Settings
 from automl_core.errors import RequestError
 
 
-@click.command("delete", short_help="Remove a study with its checkpoints.")
+@click.command("delete")
 @click.argument("study")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

@@ -24,7 +24,7 @@ _NOT_OPTIONS: Mapping[str, frozenset[str]] = {
 """Keyword arguments that a kind of part is given by the engine."""
 
 
-@click.command("describe", short_help="Describe a part: its options and what they mean.")
+@click.command("describe")
 @click.argument("kind")
 @click.argument("name", required=False)
 @click.option(

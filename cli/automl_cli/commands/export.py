@@ -9,7 +9,7 @@ import click
 from automl_cli.settings import Settings
 
 
-@click.command("export", short_help="Write a trained network to a directory.")
+@click.command("export")
 @click.argument("study")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--trial", type=int, help="Which trial.  [default: the best]")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from automl_core.plugins import Entry, Registry
 
 
-@click.command("plugins", short_help="List plugins and the parts that they bring.")
+@click.command("plugins")
 @click.option("--check", is_flag=True, help="Import every part; exit code 1 if one is broken.")
 @click.pass_obj
 def command(settings: Settings, check: bool) -> None:

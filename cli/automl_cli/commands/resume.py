@@ -8,7 +8,7 @@ from automl_cli.requests import duration
 from automl_cli.settings import Settings
 
 
-@click.command("resume", short_help="Go on with a study, or extend a finished one.")
+@click.command("resume")
 @click.argument("study")
 @click.option("--trials", type=int, help="Allow this many trials in all; extends a finished study.")
 @click.option("--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; can be resumed.")

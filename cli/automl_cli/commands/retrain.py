@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from automl_cli.progress import Watcher
 
 
-@click.command("retrain", short_help="Train a found configuration for good and test it.")
+@click.command("retrain")
 @click.argument("study")
 @click.option("--trial", type=int, help="Which trial's configuration.  [default: the best]")
 @click.option("--epochs", type=int, help="How long.  [default: the study's maximum budget]")

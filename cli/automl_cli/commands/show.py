@@ -18,7 +18,7 @@ MANY_TRIALS = 60
 SHOWN_OF_MANY = 20
 
 
-@click.command("show", short_help="Show a study: trials, rungs, failures.")
+@click.command("show")
 @click.argument("study")
 @click.option("--all", "everything", is_flag=True, help=f"List every trial, not the best {SHOWN_OF_MANY} of very many.")
 @click.option("--times/--no-times", default=True, help="Leave out all that differs between equal runs.")

@@ -10,7 +10,7 @@ from automl_cli.output import number, print_json, table
 from automl_cli.settings import Settings
 
 
-@click.command("studies", short_help="List the studies of the workspace.")
+@click.command("studies")
 @click.pass_obj
 def command(settings: Settings) -> None:
     """List the studies of the workspace, oldest first."""
