@@ -68,7 +68,6 @@ class Assembly:
             unit=self.evaluator.unit,
         )
         self.spec = replace(self.spec, rungs=self.searcher().rungs())
-        self.estimators()
         self._check_estimators()
 
     def _workers(self, spec: StudySpec) -> int:

@@ -97,17 +97,14 @@ def _kind(trial: TrialUpdate) -> tuple[int, str]:
 def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
     from automl_core.engine.worker import OUTCOME
 
-    address = next(
-        payload["address"]
-        for kind, payload in study.record.journal.events()
-        if kind == "ask" and payload["job"]["trial"] == trial.number
-    )
+    address = study.record.journal.begun(trial.number)["address"]
     source = study.workspace.store.directory(f"artefacts/{address}")
     shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, OUTCOME))
 
 
 def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
-    from automl_core.engine.state import StudyState
+    from automl_core.engine.state import trial_key
+    from automl_core.randomness import derive_seed
 
     store, assembly = study.workspace.store, study.assembly
     kept = store.keys(f"checkpoints/{study.record.journal.row.id}/{chosen.number}")
@@ -117,13 +114,12 @@ def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
             f"'automl retrain {study.name} --trial {chosen.number}', or run studies with --checkpoint all"
         )
     description = assembly.space.decode(chosen.configuration)
-    state = StudyState(assembly.searcher(), assembly.problem)
-    state.replay(study.record.journal.events())
+    requires = study.record.journal.begun(chosen.number)["requires"]
     context = Context(
-        seed=state.trials[chosen.number].seed,
+        seed=derive_seed(study.spec.seed, trial_key(assembly.space, chosen.configuration)),
         max_budget=study.spec.max_budget,
         dataset=assembly.dataset,
-        artefacts=tuple(store.directory(f"artefacts/{address}") for address in state.trials[chosen.number].requires),
+        artefacts=tuple(store.directory(f"artefacts/{address}") for address in requires),
         device=assembly.device,
         threads=assembly.threads,
     )

@@ -98,13 +98,11 @@ class Engine:
         if not requests:
             return []
         self._split = requests[0].split
-        artefacts = self.resources.artefacts
+        addresses = [self.resources.artefacts.address(request, setting) for request in requests]
         with self.resources.journal.transaction():
-            asked = {artefacts.address(request, setting) for request in requests}
-            for wanted in artefacts.closure(requests, setting):
-                self._request(wanted, setting, of, purpose if wanted.address in asked else "artefact", again=True)
+            for wanted in self.resources.artefacts.closure(requests, setting):
+                self._request(wanted, setting, of, purpose if wanted.address in addresses else "artefact", again=True)
         self._drive(lambda: None)
-        addresses = [artefacts.address(request, setting) for request in requests]
         return [self.state.trials[self.state.addresses[address]] for address in addresses]
 
     def interrupt(self, reason: Literal["interrupted", "time-limit"] = "interrupted") -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from automl_core.interfaces import Problem, Searcher
+from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.journal import TrialUpdate
 from automl_core.journal.study import EventKind
 from automl_core.randomness import derive_seed, digest
@@ -165,7 +165,7 @@ class StudyState:
 
     def key(self, configuration: Mapping[str, Json]) -> str:
         """Hashes a configuration's canonical form."""
-        return digest(self.problem.space.canonical(configuration))
+        return trial_key(self.problem.space, configuration)
 
     def loss(self, trial: Trial) -> float | None:
         if not trial.values:
@@ -225,3 +225,8 @@ class StudyState:
     def _release(self) -> None:
         """Lets go of trials that waited for what is there now."""
         self._held = {number for number in self._held if self.missing(self.trials[number])}
+
+
+def trial_key(space: SearchSpace, configuration: Mapping[str, Json]) -> str:
+    """Hashes a configuration's canonical form; trials with equal keys are trained alike."""
+    return digest(space.canonical(configuration))

@@ -148,6 +148,15 @@ class StudyJournal:
         for kind, payload in self.database.read(query, (self.row.id,)):
             yield kind, json.loads(payload)
 
+    def begun(self, trial: int) -> Json:
+        """Gives the payload of the ask that began a trial: its job, its address, what it requires."""
+        query = (
+            "SELECT payload FROM events WHERE study = ? AND kind = 'ask' AND json_extract(payload, '$.job.trial') = ? "
+            "ORDER BY sequence LIMIT 1"
+        )
+        ((payload,),) = self.database.read(query, (self.row.id, trial))
+        return json.loads(payload)
+
     def trials(self) -> Iterator[TrialUpdate]:
         """Yields the lines behind ``show`` by trial number."""
         query = "SELECT * FROM trials WHERE study = ? ORDER BY number"
