@@ -24,7 +24,10 @@ Json = Any
 Metrics = Mapping[str, float]
 Direction = Literal["max", "min"]
 Role = Literal["candidate", "support"]
-Status = Literal["done", "failed", "diverged", "interrupted"]
+Status = Literal["done", "failed", "diverged", "infeasible", "interrupted", "lost"]
+OVER = frozenset({"failed", "diverged", "infeasible"})
+"""How a trial ends without a value: nothing of it is gone on with, and it ranks nowhere."""
+
 Split = Literal["search", "final"]
 """``search``: trained on the training split, measured on validation. ``final``: trained on training + validation,
 measured on test."""
@@ -52,6 +55,31 @@ class Objective:
 
     def __str__(self) -> str:
         return f"{self.metric}:{self.direction}"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A bound on a metric, which every candidate must keep.
+
+    Args:
+        metric: Name of a metric that the evaluator reports or foresees.
+        sense: ``"<="`` or ``">="``.
+        bound: The bound, in the metric's own unit.
+    """
+
+    metric: str
+    sense: Literal["<=", ">="]
+    bound: float
+
+    def violation(self, metrics: Metrics) -> str | None:
+        """Says how metrics violate it; None where they keep it or do not hold the metric."""
+        value = metrics.get(self.metric)
+        if value is None or (value <= self.bound if self.sense == "<=" else value >= self.bound):
+            return None
+        return f"{self} must hold, but {self.metric} is {value:g}"
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.sense}{self.bound:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +142,14 @@ class Observation:
         metrics: Metric name to value.
         features: What estimators that need features are given; never journalled.
         network: The live network for estimators that need it; never journalled.
+        seconds: What the unit cost, from an evaluator that looks results up; None: the clock is read.
     """
 
     unit: int
     metrics: Metrics
     features: Any = None
     network: Any = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +165,8 @@ class Outcome:
     """What came back of a job.
 
     Args:
-        status: ``done``, ``failed`` (raised), ``diverged`` (NaN or infinity) or ``interrupted`` (cut at a unit).
+        status: ``done``, ``failed`` (raised), ``diverged`` (NaN or infinity), ``infeasible`` (violates a constraint),
+            ``interrupted`` (cut at a unit) or ``lost`` (its worker died). The engine keeps the last two to itself.
         budget: Budget reached.
         curve: Points observed within this job, by rising unit.
         values: One number per objective, in the objective's own direction; this is what ranks. Empty unless done.

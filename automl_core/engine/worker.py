@@ -106,9 +106,10 @@ class Worker:
     Args:
         workbench: Gives evaluator and data set for a setting.
         store: Where checkpoints and artefacts are kept.
-        device: Resolved device.
+        device: The device as asked for; resolved where the worker is.
         threads: Threads that evaluations may use.
-        observe: Called with each observation; for live progress only.
+        metrics: Metrics that objectives and constraints name.
+        observe: Called with each observation; for live progress only, and left behind when the worker is sent.
         cached: How many live evaluations to keep.
         checkpoint_seconds: How often a checkpoint is written within a job.
     """
@@ -117,8 +118,9 @@ class Worker:
         self,
         workbench: Callable[[Mapping[str, Json]], Workbench],
         store: Store,
-        device: str = "cpu",
+        device: str = "auto",
         threads: int = 1,
+        metrics: frozenset[str] = frozenset(),
         observe: Callable[[Job, Observation], None] | None = None,
         cached: int = 1,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -127,10 +129,15 @@ class Worker:
         self.store = store
         self.device = device
         self.threads = threads
+        self.metrics = metrics
         self.observe = observe
         self.cached = cached
         self.checkpoint_seconds = checkpoint_seconds
         self._cache: OrderedDict[int, _Live] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What lives here stays here; checkpoints are how trials travel."""
+        return {**self.__dict__, "_cache": OrderedDict(), "observe": None}
 
     def perform(self, task: Task, cut: Callable[[], bool]) -> Outcome:
         """Advances the task's trial; whatever the evaluation raises becomes a failed outcome.
@@ -176,8 +183,9 @@ class Worker:
             split=task.split,
             dataset=bench.dataset,
             artefacts=tuple(self.store.directory(address) for address in task.requires),
-            device=self.device,
+            device=bench.evaluator.resolve_device(self.device),
             threads=self.threads,
+            metrics=self.metrics,
         )
 
         def fresh() -> _Live:
@@ -216,12 +224,13 @@ class Worker:
         if live.budget >= job.to_budget:
             return "done"
         began = saved = time.monotonic()
-        before = live.cost
+        before, told = live.cost, 0.0
         left = job if live.budget == job.from_budget else replace(job, from_budget=live.budget)
         for observation in live.evaluation.advance(left):
             point = live.take(observation)
             now = time.monotonic()
-            live.cost = before + now - began
+            told += observation.seconds or 0.0
+            live.cost = before + (now - began if observation.seconds is None else told)
             if self.observe is not None:
                 self.observe(job, observation)
             if not all(math.isfinite(value) for value in point.metrics.values()):
@@ -234,7 +243,6 @@ class Worker:
             if now - saved >= self.checkpoint_seconds:
                 self._save(task, live)
                 saved = time.monotonic()
-        live.cost = before + time.monotonic() - began
         if live.budget != job.to_budget:
             raise RuntimeError(
                 f"an evaluation must advance to budget {job.to_budget}, but its last observation was at {live.budget}"

@@ -1,6 +1,6 @@
 """The interfaces between the engine and what plugins bring."""
 
-from automl_core.interfaces.dataset import Dataset
+from automl_core.interfaces.dataset import Dataset, NamedDataset
 from automl_core.interfaces.estimator import Estimator
 from automl_core.interfaces.evaluator import ArtefactRequest, Context, Evaluation, Evaluator
 from automl_core.interfaces.executor import Executor
@@ -17,6 +17,7 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Executor",
+    "NamedDataset",
     "Problem",
     "SearchSpace",
     "Searcher",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 from automl_core.types import Json
@@ -34,3 +35,23 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Gives a hash that changes when the data, their split or their preparation change."""
+
+
+@dataclass
+class NamedDataset(Dataset):
+    """A data set that is only a name: its evaluator looks results up, see ``Evaluator.dataset_names``.
+
+    Args:
+        name: The name.
+    """
+
+    name: str = ""
+
+    def load(self) -> None:
+        """Nothing is to be read."""
+
+    def describe(self) -> Json:
+        return {"name": self.name}
+
+    def fingerprint(self) -> str:
+        return self.name

@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from automl_core.errors import RequestError
 from automl_core.interfaces.dataset import Dataset
 from automl_core.interfaces.space import Description, SearchSpace
 from automl_core.types import Direction, Job, Json, Observation, Split
+
+if TYPE_CHECKING:
+    from automl_core.records import Workspace
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Context:
         artefacts: Directories written by ``Evaluation.export``, one per request of ``Evaluator.requires``, in order.
         device: ``"cpu"`` or ``"cuda:0"``; already resolved.
         threads: Threads that this worker may use.
+        metrics: Metrics that objectives and constraints name: those that cost time to measure (``latency``) are
+            reported only when they are among them.
     """
 
     seed: int
@@ -57,6 +62,7 @@ class Context:
     artefacts: tuple[Path, ...] = ()
     device: str = "cpu"
     threads: int = 1
+    metrics: frozenset[str] = frozenset()
 
 
 class Evaluation(ABC):
@@ -107,6 +113,10 @@ class Evaluator(ABC):
     dataset_kinds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of data set it takes; empty when it takes none."""
 
+    fixed_metrics: ClassVar[frozenset[str]] = frozenset()
+    """Metrics that training does not change (``params``, ``flops``, ``latency``): a constraint on one of them is held
+    against a trial's first outcome, one on any other against a complete trial."""
+
     offers: ClassVar[frozenset[str]] = frozenset()
     """What its observations carry for estimators, any of ``features`` and ``network``."""
 
@@ -124,6 +134,28 @@ class Evaluator(ABC):
         if device not in ("auto", "cpu"):
             raise RequestError(f"this evaluator runs on the cpu, but got device {device!r}; leave --device out")
         return "cpu"
+
+    def attach(self, workspace: Workspace) -> None:  # noqa: B027 - most evaluators read no records
+        """Takes in the workspace, for evaluators that read recorded studies; called once, before all that follows."""
+
+    def dataset_names(self, space: SearchSpace) -> tuple[str, ...] | None:
+        """Names the data sets that this evaluator looks up itself, the default first; None: it takes registered ones.
+
+        It is then given a :class:`~automl_core.interfaces.NamedDataset`.
+        """
+        return None
+
+    def complete_only(self, space: SearchSpace) -> str | None:
+        """Gives the reason why only complete trainings are known, or None where any budget can be asked for."""
+        return None
+
+    def narrowed(self, space: SearchSpace) -> SearchSpace:
+        """Gives the part of a search space that this evaluator can judge; for most, all of it."""
+        return space
+
+    def foresee(self, description: Description) -> Mapping[str, float]:
+        """Gives the metrics that are known without any training, for constraints. May cost milliseconds."""
+        return {}
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:  # noqa: B027 - taking all is a fair default
         """Refuses what cannot work, before anything starts.

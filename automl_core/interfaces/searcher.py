@@ -16,7 +16,7 @@ class Problem:
 
     Args:
         space: The search space.
-        objectives: What ranks, the first one first.
+        objectives: What ranks; several of them give a Pareto front (:mod:`automl_core.ranking`).
         min_budget: Smallest budget at which trials are compared, in the evaluator's unit.
         max_budget: Budget of a complete trial.
         trials: How many candidate trials may be started; None leaves it to the searcher.
@@ -48,7 +48,7 @@ class Searcher(ABC):
     problem: Problem
 
     multi_fidelity: bool = True
-    """Whether it asks for budgets below the maximum."""
+    """Whether it compares trials at budgets below the maximum; an option may decide it in the constructor."""
 
     def start(self, problem: Problem) -> None:
         """Begins; called once, before anything else. Raises RequestError for a problem it cannot solve."""
@@ -73,7 +73,7 @@ class Searcher(ABC):
 
     @abstractmethod
     def tell(self, job: Job, outcome: Outcome) -> None:
-        """Takes in what came of a job, whatever its status; interrupted jobs are not told."""
+        """Takes in what came of a job: ``done``, or one of :data:`automl_core.types.OVER`, which ends the trial."""
 
     @abstractmethod
     def finished(self) -> bool:
