@@ -1,8 +1,4 @@
-"""Directories that are there whole or not at all: checkpoints and artefacts.
-
-What is to be kept is written into a temporary directory, listed in a manifest of names, sizes and hashes, and renamed
-into place. A directory without a fitting manifest is not there.
-"""
+"""The store on this machine or on a shared file system: directories are renamed into place."""
 
 from __future__ import annotations
 
@@ -12,9 +8,10 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from automl_core import faults
 from automl_core.errors import AutomlError
@@ -22,13 +19,16 @@ from automl_core.errors import AutomlError
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 
+Files = dict[str, list[Any]]
+"""File names below a directory, each with its size in bytes and its SHA-256."""
+
 
 class DamagedError(AutomlError):
     """A kept directory is not what its manifest says (exit code 1)."""
 
 
 class Store:
-    """Keeps directories under keys such as ``checkpoints/3/12/unit-000004``.
+    """Keeps directories under keys such as ``checkpoints/3/12/unit-000004``. It can be sent to another process.
 
     Args:
         root: Directory to keep them in; made when first written to.
@@ -36,6 +36,15 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
+        """Another process may have another working directory."""
+        return Store, (self.root.absolute(),)
+
+    @property
+    def location(self) -> str:
+        """What :func:`automl_core.storage.open_store` makes this store of again."""
+        return str(self.root)
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
@@ -50,7 +59,7 @@ class Store:
         try:
             yield temporary
             faults.point("store.filled")
-            (temporary / MANIFEST).write_text(json.dumps(_manifest(temporary), indent=1))
+            (temporary / MANIFEST).write_text(json.dumps(listed(temporary), indent=1))
             faults.point("store.manifest")
             try:
                 temporary.rename(final)
@@ -73,24 +82,30 @@ class Store:
         directory = self.root / key
         try:
             expected = json.loads((directory / MANIFEST).read_text())
-            actual = _manifest(directory)
+            actual = listed(directory)
         except (OSError, ValueError) as error:
             raise DamagedError(f"{directory} must hold what its manifest lists, but: {error}") from error
-        if actual != expected:
-            changed = sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
-            raise DamagedError(
-                f"{directory} must hold what its manifest lists, but {', '.join(changed)} differ; "
-                "remove that directory, then 'automl resume' makes it again where it can"
-            )
+        refuse_differences(str(directory), actual, expected)
         return directory
 
     def keys(self, prefix: str) -> list[str]:
         """Lists the complete directories right below a prefix, sorted by name."""
-        parent = self.root / prefix
-        if not parent.is_dir():
+        return [key for key in (f"{prefix}/{name}" for name in self.children(prefix)) if self.has(key)]
+
+    def children(self, prefix: str) -> list[str]:
+        """Lists the names of what is right below a prefix, sorted, whether complete or only on the way to a key."""
+        try:
+            with os.scandir(self.root / prefix) as found:
+                return sorted(one.name for one in found if not one.name.startswith(TEMPORARY) and one.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        below = (f"{prefix}/{child.name}" for child in parent.iterdir() if child.is_dir())
-        return sorted(key for key in below if self.has(key))
+
+    def size(self, key: str) -> int:
+        """Gives the bytes of the files under a key as its manifest lists them; 0 where there is none."""
+        try:
+            return total(json.loads((self.root / key / MANIFEST).read_text()))
+        except (OSError, ValueError):
+            return 0
 
     def remove(self, key: str) -> None:
         """Removes a directory, or everything below a prefix; nothing happens when it is not there."""
@@ -110,10 +125,30 @@ class Store:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _manifest(directory: Path) -> dict[str, list[object]]:
+def listed(directory: Path) -> Files:
     """Maps each file below a directory, but the manifest, to its size in bytes and its SHA-256."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = sorted(path for path in directory.rglob("*") if path.is_file() and path != directory / MANIFEST)
     return {
         path.relative_to(directory).as_posix(): [path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()]
         for path in files
     }
+
+
+def refuse_differences(where: str, actual: Files, expected: Files) -> None:
+    """Holds what is there against what a manifest lists.
+
+    Raises:
+        DamagedError: Naming the files that differ.
+    """
+    if actual == expected:
+        return
+    changed = sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
+    raise DamagedError(
+        f"{where} must hold what its manifest lists, but {', '.join(changed)} differ; "
+        "remove that directory, then 'automl resume' makes it again where it can"
+    )
+
+
+def total(files: Files) -> int:
+    """Adds up the sizes that a manifest lists."""
+    return sum(int(size) for size, _ in files.values())
