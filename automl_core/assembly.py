@@ -7,15 +7,32 @@ import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from automl_core.constraints import ConstrainedSpace
 from automl_core.errors import RequestError, unknown
 from automl_core.functions import FunctionEvaluator, PlainSpace
-from automl_core.interfaces import Dataset, Estimator, Evaluator, Executor, Problem, Searcher, SearchSpace
+from automl_core.interfaces import (
+    Dataset,
+    Estimator,
+    Evaluator,
+    Executor,
+    NamedDataset,
+    Problem,
+    Searcher,
+    SearchSpace,
+)
 from automl_core.options import validate
-from automl_core.plugins import Registry
-from automl_core.spec import PARTS, Part, StudySpec, check_numbers, parse_objective
-from automl_core.types import EMPTY, Json
+from automl_core.plugins import Registry, get_registry
+from automl_core.spec import PARTS, Part, StudySpec, check_numbers, parse_constraint, parse_objective
+from automl_core.types import EMPTY, Constraint, Json, Objective
+
+if TYPE_CHECKING:
+    from automl_core.records import Workspace
+
+HALVING, PLAIN = "asha", "random"
+"""The searcher where none is named: where trials can be compared at smaller budgets, and where they cannot."""
 
 Objects = Mapping[str, Any]
 """Parts that were given as Python objects, by kind."""
@@ -40,40 +57,74 @@ class Assembly:
         spec: What the study is made of.
         objects: Parts given as objects.
         registry: Where names are looked up.
+        workspace: Where recorded studies are.
 
     Raises:
         RequestError: When a part is unknown, an option is wrong, or the parts do not fit together.
     """
 
-    def __init__(self, spec: StudySpec, objects: Objects, registry: Registry) -> None:
+    def __init__(self, spec: StudySpec, objects: Objects, registry: Registry, workspace: Workspace) -> None:
         self.registry = registry
         self.objects = objects
+        self.workspace = workspace
         self.space = build_space(spec.space, objects, registry)
         base = self._bench(spec, spec.dataset, spec.trainer)
         self._benches: dict[str, Bench] = {"{}": base}
         self.evaluator, self.dataset = base.evaluator, base.dataset
         check_numbers(spec)
-        if not spec.objectives:
-            raise RequestError("a study must have an objective")
-        open_ended = isinstance(self.evaluator, FunctionEvaluator)
-        self.objectives = tuple(parse_objective(text, self.evaluator.metrics, open_ended) for text in spec.objectives)
-        self.problem = Problem(self.space, self.objectives, spec.min_budget, spec.max_budget, spec.trials, spec.seed)
         self.evaluator.check(self.space, self.dataset)
-        self.device = self.evaluator.resolve_device(spec.device)
+        self.space = self.evaluator.narrowed(self.space)
+        self.objectives, self.constraints = self._parsed(spec)
+        space = (
+            ConstrainedSpace(self.space, self.constraints, self.evaluator.foresee) if self.constraints else self.space
+        )
+        self.problem = Problem(space, self.objectives, spec.min_budget, spec.max_budget, spec.trials, spec.seed)
         self.workers = self._workers(spec)
         self.threads = spec.threads or max(1, (os.cpu_count() or 1) // self.workers)
         self.spec = replace(
             spec,
             objectives=tuple(str(objective) for objective in self.objectives),
+            constraints=tuple(str(constraint) for constraint in self.constraints),
             unit=self.evaluator.unit,
         )
-        self.spec = replace(self.spec, rungs=self.searcher().rungs())
+        searcher = self.searcher()
+        self._check_fidelity(searcher)
+        self.spec = replace(self.spec, rungs=searcher.rungs())
         self._check_estimators()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels as what it was built from; elsewhere it is put together with the plugins that are there."""
+        return _rebuild, (self.spec, dict(self.objects), self.workspace.path)
+
+    @property
+    def device(self) -> str:
+        """The device in this process."""
+        return self.evaluator.resolve_device(self.spec.device)
+
+    @property
+    def named_metrics(self) -> frozenset[str]:
+        """Metrics that objectives and constraints name."""
+        return frozenset({one.metric for one in self.objectives} | {one.metric for one in self.constraints})
+
+    def _parsed(self, spec: StudySpec) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
+        if not spec.objectives:
+            raise RequestError("a study must have an objective")
+        metrics, open_ended = self.evaluator.metrics, isinstance(self.evaluator, FunctionEvaluator)
+        objectives = tuple(parse_objective(text, metrics, open_ended) for text in spec.objectives)
+        named = [one.metric for one in objectives]
+        doubled = [metric for metric in named if named.count(metric) > 1]
+        if doubled:
+            raise RequestError(
+                f"objectives must be different metrics, but {doubled[0]!r} is named twice; leave one out"
+            )
+        return objectives, tuple(parse_constraint(text, metrics, open_ended) for text in spec.constraints)
 
     def _workers(self, spec: StudySpec) -> int:
         """How many jobs run at once: as many as asked for, or as the executor runs."""
         executor = self.executor(spec)
         slots = executor.slots
+        if not executor.remote:
+            self.evaluator.resolve_device(spec.device)
         executor.close()
         if spec.workers is not None and spec.workers > slots:
             raise RequestError(
@@ -81,6 +132,14 @@ class Assembly:
                 f"{spec.executor.name!r} runs {slots}; leave --workers out or choose another --executor"
             )
         return spec.workers or slots
+
+    def _check_fidelity(self, searcher: Searcher) -> None:
+        reason = self.evaluator.complete_only(self.space)
+        if reason is not None and searcher.multi_fidelity:
+            raise RequestError(
+                f"searcher {self.spec.searcher.name!r} compares trials at smaller budgets, but {reason}; choose one "
+                "that asks for complete trainings alone, such as random, grid, smac or optuna"
+            )
 
     def _check_estimators(self) -> None:
         for name, estimator in self.estimators().items():
@@ -107,11 +166,15 @@ class Assembly:
 
     def executor(self, spec: StudySpec | None = None) -> Executor:
         """Builds the executor."""
-        part = (spec or self.spec).executor
+        spec = spec or self.spec
         given: Executor | None = self.objects.get("executor")
         if given is not None:
             return given
-        built: Executor = self.registry.create("executor", part.name, part.options)
+        options = dict(spec.executor.options)
+        takes_workers = "workers" in inspect.signature(self.registry.load("executor", spec.executor.name)).parameters
+        if spec.workers is not None and takes_workers:
+            options["workers"] = spec.workers
+        built: Executor = self.registry.create("executor", spec.executor.name, options)
         return built
 
     def estimators(self) -> Mapping[str, Estimator]:
@@ -144,7 +207,16 @@ class Assembly:
 
     def _bench(self, spec: StudySpec, dataset: Part | None, trainer: Mapping[str, Json]) -> Bench:
         evaluator = build_evaluator(spec.evaluator, trainer, self.objects, self.registry)
-        return Bench(evaluator, build_dataset(dataset, evaluator, self.objects, self.registry), self.estimators)
+        evaluator.attach(self.workspace)
+        return Bench(
+            evaluator, build_dataset(dataset, evaluator, self.space, self.objects, self.registry), self.estimators
+        )
+
+
+def _rebuild(spec: StudySpec, objects: Objects, workspace: Path) -> Assembly:
+    from automl_core.records import Workspace
+
+    return Assembly(spec, objects, get_registry(), Workspace(workspace))
 
 
 def build_space(part: Part, objects: Objects, registry: Registry) -> SearchSpace:
@@ -196,10 +268,22 @@ def _checked_function(given: Any) -> Any:
     return given
 
 
-def build_dataset(part: Part | None, evaluator: Evaluator, objects: Objects, registry: Registry) -> Dataset | None:
+def build_dataset(
+    part: Part | None, evaluator: Evaluator, space: SearchSpace, objects: Objects, registry: Registry
+) -> Dataset | None:
     """Builds and loads the data set, and refuses one that the evaluator does not take."""
     if part is None:
         return None
+    names = evaluator.dataset_names(space)
+    if names is not None:
+        if part.name not in names:
+            raise unknown(f"data set of space {space.name!r} with this evaluator", part.name, names)
+        if part.options:
+            raise RequestError(
+                f"data set {part.name!r} is looked up, so it takes no options, but dataset.{next(iter(part.options))} "
+                "was set; leave it out"
+            )
+        return NamedDataset(part.name)
     dataset: Dataset = objects["dataset"] if part.given else registry.create("dataset", part.name, part.options)
     if dataset.kind not in evaluator.dataset_kinds:
         takes = " or ".join(sorted(evaluator.dataset_kinds)) or "no data set at all"
@@ -212,7 +296,11 @@ def build_dataset(part: Part | None, evaluator: Evaluator, objects: Objects, reg
 
 
 def resolve(
-    request: StudySpec, objects: Objects, registry: Registry, wanted: Mapping[str, int | None]
+    request: StudySpec,
+    objects: Objects,
+    registry: Registry,
+    workspace: Workspace,
+    wanted: Mapping[str, int | None],
 ) -> tuple[StudySpec, list[str]]:
     """Fills a request's gaps: default evaluator and data set, then the preset's budgets, trials and options.
 
@@ -220,33 +308,42 @@ def resolve(
         request: The request; ``evaluator.name`` may be empty, ``dataset`` None.
         objects: Parts given as objects.
         registry: Where names are looked up.
+        workspace: Where recorded studies are.
         wanted: ``min_budget``, ``max_budget`` and ``trials`` as the user gave them, None where not.
 
     Returns:
         The complete spec, and notes on what the preset decided.
     """
-    if "space" in objects:
-        build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked of it
+    space = build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked
     request = _with_default_evaluator(request, objects, registry)
     evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
-    if evaluator.default_dataset is not None and (request.dataset is None or not request.dataset.name):
+    evaluator.attach(workspace)
+    names = evaluator.dataset_names(space)
+    default = evaluator.default_dataset if names is None else next(iter(names), None)
+    if default is not None and (request.dataset is None or not request.dataset.name):
         options = request.dataset.options if request.dataset is not None else {}
-        request = replace(request, dataset=Part(evaluator.default_dataset, options))
-    if request.dataset is not None and not evaluator.dataset_kinds:
+        request = replace(request, dataset=Part(default, options))
+    if request.dataset is not None and not evaluator.dataset_kinds and not names:
         raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
-    dataset = build_dataset(request.dataset, evaluator, objects, registry)
+    dataset = build_dataset(request.dataset, evaluator, space, objects, registry)
     preset = choose_preset(evaluator, dataset, request.preset)
     fits = request.space.name and _default_evaluator(request.space, objects, registry) == request.evaluator.name
     numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
+    min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
+    max_budget = 1 if numbers["max_budget"] is None else numbers["max_budget"]
+    searcher = request.searcher
+    if not searcher.name:
+        halves = min_budget != max_budget and evaluator.complete_only(space) is None
+        searcher = replace(searcher, name=HALVING if halves else PLAIN)
     spec = replace(
         request,
         space=_merged(request.space, preset, "space") if fits else request.space,
-        searcher=request.searcher,
+        searcher=searcher,
         dataset=None if request.dataset is None else _merged(request.dataset, preset, "dataset"),
         trainer={**({} if request.evaluator.given else preset.get("trainer", EMPTY)), **request.trainer},
         objectives=request.objectives or (next(iter(evaluator.metrics), "value"),),
-        min_budget=1 if numbers["min_budget"] is None else numbers["min_budget"],
-        max_budget=1 if numbers["max_budget"] is None else numbers["max_budget"],
+        min_budget=min_budget,
+        max_budget=max_budget,
         trials=numbers["trials"],
     )
     return spec, list(preset.get("notes", ()))

@@ -6,3 +6,8 @@ from automl_core.hookspecs import Register, hookimpl
 @hookimpl
 def automl_executors(register: Register) -> None:
     register("serial", "automl_core.engine.serial:SerialExecutor", summary="one job at a time, in this process")
+    register(
+        "simulated",
+        "automl_core.engine.simulated:SimulatedExecutor",
+        summary="any number of virtual workers on a virtual clock, for results that are looked up",
+    )

@@ -98,7 +98,7 @@ def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
     from automl_core.engine.worker import OUTCOME
 
     address = study.record.journal.begun(trial.number)["address"]
-    source = study.workspace.store.directory(f"artefacts/{address}")
+    source = study.store.directory(f"artefacts/{address}")
     shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, OUTCOME))
 
 
@@ -106,7 +106,7 @@ def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
     from automl_core.engine.state import trial_key
     from automl_core.randomness import derive_seed
 
-    store, assembly = study.workspace.store, study.assembly
+    store, assembly = study.store, study.assembly
     kept = store.keys(f"checkpoints/{study.record.journal.row.id}/{chosen.number}")
     if not kept:
         raise RequestError(

@@ -70,7 +70,7 @@ def _rehearse(study: Study) -> tuple[int, int] | None:
 
 def _seconds_per_unit(study: Study) -> float | None:
     assembly = study.assembly
-    configuration = RandomSampler(assembly.space, study.spec.seed).draw()
+    configuration = RandomSampler(assembly.problem.space, study.spec.seed).draw()
     if configuration is None:
         return None
     context = Context(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,13 +16,15 @@ from filelock import BaseFileLock, FileLock, Timeout
 from automl_core.errors import RequestError
 from automl_core.journal import Database, StudyJournal, TrialUpdate
 from automl_core.journal.study import rows
-from automl_core.spec import StudySpec
-from automl_core.storage import Store
-from automl_core.types import Configuration, Json, Metrics
+from automl_core.ranking import Losses, pareto_front
+from automl_core.spec import StudySpec, parse_objective
+from automl_core.storage import Store, open_store
+from automl_core.types import OVER, Configuration, Json, Metrics, Objective
 
 WORKSPACE_VARIABLE = "AUTOML_WORKSPACE"
 DEFAULT_WORKSPACE = "automl-workspace"
 JOURNAL = "journal.sqlite"
+IDENTITY = "identity"
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,17 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Best:
-    """The best candidate: the best value among those that got furthest."""
+    """The best candidate: the best value among those that got furthest.
+
+    ``value`` is that of the first objective; ``objectives`` holds all of them by metric.
+    """
 
     trial: int
     configuration: Configuration
     budget: int
     metrics: Metrics
     value: float
+    objectives: Metrics
 
     def to_json(self) -> Json:
         return plain(asdict(self))
@@ -102,6 +110,27 @@ class Workspace:
     def exists(self) -> bool:
         return (self.path / JOURNAL).exists()
 
+    def store_for(self, spec: StudySpec) -> Store:
+        """Gives the store of a study: the workspace itself, or what its ``store`` names.
+
+        There, this workspace keeps to a folder of its own, since studies are numbered within a workspace.
+        """
+        if spec.store is None:
+            return self.store
+        return open_store(f"{spec.store.rstrip('/')}/{self._identity()}")
+
+    def _identity(self) -> str:
+        """A name that no other workspace has, made up once."""
+        path = self.path / IDENTITY
+        if not path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            written = path.with_name(f"{IDENTITY}.{os.getpid()}")
+            written.write_text(f"workspace-{uuid.uuid4().hex[:12]}")
+            with contextlib.suppress(FileExistsError):
+                os.link(written, path)  # the first one stays
+            written.unlink()
+        return path.read_text()
+
     def studies(self) -> list[StudySummary]:
         """Lists the studies, oldest first; none where there is no workspace yet."""
         if not self.exists():
@@ -125,10 +154,11 @@ class Workspace:
         journal = StudyJournal.open(self.database(), name)
         with self.lock(journal):
             orphans = journal.own_addresses()
+            store = self.store_for(StudySpec.from_json(journal.row.spec))
             journal.delete()
-            self.store.remove(f"checkpoints/{journal.row.id}")
+            store.remove(f"checkpoints/{journal.row.id}")
             for address in orphans:
-                self.store.remove(f"artefacts/{address}")
+                store.remove(f"artefacts/{address}")
         self._lock_path(journal).unlink(missing_ok=True)
 
     @contextmanager
@@ -205,7 +235,7 @@ class StudyRecord:
             status=self.status,
             trials=self.journal.candidates(),
             best_value=best.value if best else None,
-            objective=self.spec.objectives[0],
+            objective=", ".join(self.spec.objectives),
             created=self.journal.row.created,
         )
 
@@ -213,12 +243,36 @@ class StudyRecord:
         """Lists the trials of both roles by number."""
         return [self._row(trial) for trial in self.journal.trials()]
 
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return tuple(parse_objective(text, {}, open_ended=True) for text in self.spec.objectives)
+
     def best(self) -> Best | None:
-        """Gives the best candidate, or None when none has a value yet."""
+        """Gives the best candidate, or None when none has a value yet; of a front, the best in the first objective."""
+        if len(self.spec.objectives) > 1:
+            front = self.front()
+            return min(front, key=lambda one: (self._losses(one), one.trial), default=None)
         trial = self.journal.best()
-        if trial is None or trial.value is None:
-            return None
-        return Best(trial.number, trial.configuration, trial.budget, trial.metrics, trial.value)
+        return None if trial is None else self._best(trial)
+
+    def front(self) -> list[Best]:
+        """Gives the Pareto front among the candidates that got furthest, by the first objective, best first."""
+        if len(self.spec.objectives) == 1:
+            best = self.best()
+            return [] if best is None else [best]
+        furthest = [self._best(trial) for trial in self.journal.furthest()]
+        losses = [self._losses(one) for one in furthest]
+        members = sorted(pareto_front(losses), key=lambda place: (losses[place], place))
+        return [furthest[place] for place in members]
+
+    def _best(self, trial: TrialUpdate) -> Best:
+        assert trial.value is not None, "only trials with a value are ranked"
+        values = trial.objectives if len(self.objectives) > 1 else (trial.value,)
+        by_metric = {objective.metric: value for objective, value in zip(self.objectives, values, strict=True)}
+        return Best(trial.number, trial.configuration, trial.budget, trial.metrics, trial.value, by_metric)
+
+    def _losses(self, best: Best) -> Losses:
+        return tuple(objective.loss(best.objectives[objective.metric]) for objective in self.objectives)
 
     def draw_best(self) -> str | None:
         """Draws the best description as text; None where nothing draws it, or where parts were Python objects.
@@ -253,7 +307,7 @@ class StudyRecord:
         return [{"budget": rung, "reached": sum(1 for budget in budgets if budget >= rung)} for rung in self.spec.rungs]
 
     def failures(self) -> list[TrialRow]:
-        return [row for row in self.trials() if row.status in ("failed", "diverged")]
+        return [row for row in self.trials() if row.status in OVER]
 
     def to_json(self, times: bool = True) -> Json:
         """Gives all of it as JSON; without times, two runs of the same study give the same."""
@@ -267,6 +321,8 @@ class StudyRecord:
             "rungs": self.rungs(),
             "best": best.to_json() if best else None,
         }
+        if len(self.spec.objectives) > 1:
+            document["front"] = [one.to_json() for one in self.front()]
         if times:
             document["created"] = self.journal.row.created
         else:

@@ -14,7 +14,7 @@ from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.interfaces import ArtefactRequest
 from automl_core.records import TrialRow, plain
 from automl_core.spec import Part
-from automl_core.types import Json
+from automl_core.types import OVER, Json
 
 if TYPE_CHECKING:
     from automl_core.study import Study
@@ -132,7 +132,8 @@ def _setting(
     trainer, budget = spec.trainer, None
     if preset is not None:
         evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
-        data = build_dataset(chosen, evaluator, assembly.objects, assembly.registry)
+        evaluator.attach(study.workspace)
+        data = build_dataset(chosen, evaluator, assembly.space, assembly.objects, assembly.registry)
         found = choose_preset(evaluator, data, preset)
         trainer, budget = found.get("trainer", {}), found.get("max_budget")
     setting = {
@@ -145,7 +146,7 @@ def _setting(
 def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
     for label, trials in trained.items():
         for trial in trials:
-            if trial.status in ("failed", "diverged"):
+            if trial.status in OVER:
                 why = reason(trial.error)
                 raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {why}")
 

@@ -72,7 +72,7 @@ def check_time_limit(time_limit: float | None) -> None:
 @contextmanager
 def session(study: Study, time_limit: float | None, progress: Progress) -> Iterator[Engine]:
     """Gives an engine at the state that the study's journal tells, while this process is its only writer."""
-    journal, assembly, store = study.record.journal, study.assembly, study.workspace.store
+    journal, assembly, store = study.record.journal, study.assembly, study.store
     with study.workspace.lock(journal):
         journal = journal.open(journal.database, journal.row.name)
         # Replayed before the status is touched: where that is refused, the study stays as it is.
@@ -87,20 +87,23 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
             worker = Worker(
                 assembly.workbench,
                 store,
-                device=assembly.device,
-                threads=assembly.threads,
+                device=assembly.spec.device,
+                threads=assembly.spec.threads if executor.remote else assembly.threads,
+                metrics=assembly.named_metrics,
                 observe=progress.observed,
-                cached=assembly.workers,
+                cached=1 if executor.remote else assembly.workers,
             )
-            executor.start(worker)
+            executor.start(worker, since=journal.last_at())
+            journal.clock = executor.now
             names = [part.name for part in assembly.spec.estimators]
             resources = Resources(
                 journal=journal,
                 store=store,
                 executor=executor,
-                worker=worker,
                 artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity),
-                slots=assembly.workers,
+                workers=assembly.spec.workers,
+                constraints=assembly.constraints,
+                fixed_metrics=assembly.evaluator.fixed_metrics,
                 retention=assembly.spec.checkpoint,
                 curve_estimators=assembly.curve_estimators,
                 ranking=names[0] if names else None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from automl_core.errors import RequestError, unknown
-from automl_core.types import Direction, Json, Objective
+from automl_core.types import Constraint, Direction, Json, Objective
 
 PARTS = ("space", "searcher", "evaluator", "estimator", "executor", "dataset", "trainer")
 """Parts whose options ``--set part.option=value`` reaches."""
@@ -52,6 +54,9 @@ class StudySpec:
     threads: int | None = None
     workers: int | None = None
     checkpoint: Retention = "needed"
+    constraints: tuple[str, ...] = ()
+    disk_budget: int | None = None
+    store: str | None = None
     version: str = ""
     unit: str = ""
     rungs: tuple[int, ...] = ()
@@ -79,8 +84,8 @@ class StudySpec:
             changed[kind] = Part(**data[kind])
         changed["dataset"] = None if data["dataset"] is None else Part(**data["dataset"])
         changed["estimators"] = tuple(Part(**part) for part in data["estimators"])
-        for name in ("objectives", "rungs"):
-            changed[name] = tuple(data[name])
+        for name in ("objectives", "rungs", "constraints"):
+            changed[name] = tuple(data.get(name, ()))
         return cls(**changed)
 
 
@@ -127,6 +132,54 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     if direction == "":
         return Objective(metric, metrics.get(metric, "max"))
     return Objective(metric, "max" if direction == "max" else "min")
+
+
+def parse_constraint(text: str, metrics: Mapping[str, Direction], open_ended: bool = False) -> Constraint:
+    """Reads ``metric<=number`` or ``metric>=number``.
+
+    Args:
+        text: What the user gave.
+        metrics: Metrics that the evaluator reports.
+        open_ended: Whether the evaluator may report metrics that it does not declare.
+
+    Raises:
+        RequestError: For another form or an unknown metric.
+    """
+    found = re.fullmatch(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*", text)
+    try:
+        bound = float(found[3]) if found else math.nan
+    except ValueError:
+        bound = math.nan
+    if found is None or math.isnan(bound):
+        example = next(iter(metrics), "flops")
+        raise RequestError(
+            f"a constraint must be METRIC<=NUMBER or METRIC>=NUMBER, but got {text!r}; pass for example "
+            f"--constraint '{example}<=1.5e9'"
+        )
+    if found[1] not in metrics and not open_ended:
+        raise unknown("metric in a constraint", found[1], metrics)
+    return Constraint(found[1], "<=" if found[2] == "<=" else ">=", bound)
+
+
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def parse_size(size: int | str) -> int:
+    """Reads a number of bytes: ``5GB``, ``500MB``, ``1.5GiB``, or plain bytes.
+
+    Raises:
+        RequestError: For anything else, or nothing above 0.
+    """
+    found = re.fullmatch(r"([0-9.]+)\s*([kmgt]?i?)b?", str(size).strip().lower())
+    try:
+        count = int(float(found[1]) * _BYTES[found[2]]) if found else 0
+    except (ValueError, KeyError):
+        count = 0
+    if count <= 0:
+        raise RequestError(
+            f"a disk budget must be a size above 0, but got {size!r}; pass for example --disk-budget 5GB"
+        )
+    return count
 
 
 def check_numbers(spec: StudySpec) -> None:

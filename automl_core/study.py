@@ -24,7 +24,8 @@ from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, Searc
 from automl_core.journal.study import StudyJournal, rows, taken
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord, TrialRow, Workspace
-from automl_core.spec import Part, Retention, StudySpec, check_name
+from automl_core.spec import Part, Retention, StudySpec, check_name, parse_size
+from automl_core.storage import Store
 from automl_core.types import EMPTY, Json
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ class Study:
 
     Args:
         space: A search space, or a plain ``ConfigSpace.ConfigurationSpace``.
-        searcher: A searcher.
+        searcher: A searcher; ``asha`` when None, or ``random`` where there are no smaller budgets to compare at.
         evaluator: An evaluator, or a function ``(configuration, budget, seed) -> float | dict``; the space's own one
             when None.
         estimator: Names of estimators; the first one ranks, the others are recorded.
         dataset: A data set; the evaluator's default when None.
-        executor: An executor.
-        objective: ``metric`` or ``metric:max|min``; the evaluator's first metric when None.
+        executor: An executor; ``serial`` when None, or ``dask`` for more than one worker.
+        objective: ``metric`` or ``metric:max|min``, or several for a Pareto front; the evaluator's first metric when
+            None.
+        constraint: ``metric<=number`` or ``metric>=number``; one or several.
         min_budget: Smallest budget at which trials are compared, in the evaluator's unit.
         max_budget: Budget of a complete trial. The preset decides when None; 1 where it does not.
         trials: How many candidates to start. The preset, or else the searcher, decides when None.
@@ -64,6 +67,9 @@ class Study:
         threads: Threads per worker; the cores divided by the workers when None.
         workers: How many jobs run at once; as many as the executor can when None.
         checkpoint: ``needed`` keeps checkpoints of trials that may go on and of the best, ``all`` keeps all.
+        disk_budget: Bytes (``5_000_000_000`` or ``"5GB"``) that this study's checkpoints and artefacts may take.
+        store: Where checkpoints and artefacts are kept: a directory or an fsspec URL that all workers reach; the
+            workspace when None.
 
     Raises:
         RequestError: When something is unknown, out of range or does not fit together.
@@ -72,13 +78,14 @@ class Study:
     def __init__(
         self,
         space: str | SearchSpace | ConfigurationSpace,
-        searcher: str | Searcher = "asha",
+        searcher: str | Searcher | None = None,
         *,
         evaluator: str | Evaluator | Function | None = None,
         estimator: str | Sequence[str] = (),
         dataset: str | Dataset | None = None,
-        executor: str | Executor = "serial",
+        executor: str | Executor | None = None,
         objective: str | Sequence[str] | None = None,
+        constraint: str | Sequence[str] = (),
         min_budget: int | None = None,
         max_budget: int | None = None,
         trials: int | None = None,
@@ -91,6 +98,8 @@ class Study:
         threads: int | None = None,
         workers: int | None = None,
         checkpoint: Retention = "needed",
+        disk_budget: int | str | None = None,
+        store: str | None = None,
     ) -> None:
         if name is not None:
             check_name(name)
@@ -99,6 +108,8 @@ class Study:
         given = {"space": space, "searcher": searcher, "evaluator": evaluator, "dataset": dataset, "executor": executor}
         objects = {kind: one for kind, one in given.items() if one is not None and not isinstance(one, str)}
         parts = {kind: _part(kind, one, by_part[kind]) for kind, one in given.items()}
+        if executor is None:
+            parts["executor"] = replace(parts["executor"], name=_default_executor(workers))
         estimators = (estimator,) if isinstance(estimator, str) else tuple(estimator)
         request = StudySpec(
             name=name or "",
@@ -119,13 +130,16 @@ class Study:
             threads=threads,
             workers=workers,
             checkpoint=checkpoint,
+            constraints=(constraint,) if isinstance(constraint, str) else tuple(constraint),
+            disk_budget=None if disk_budget is None else parse_size(disk_budget),
+            store=store,
             version=automl_core.__version__,
         )
         wanted = {"min_budget": _whole(min_budget), "max_budget": _whole(max_budget), "trials": _whole(trials)}
-        spec, self.notes = resolve(request, objects, registry, wanted)
         self.workspace = Workspace(workspace)
+        spec, self.notes = resolve(request, objects, registry, self.workspace, wanted)
         spec = replace(spec, name=self._free_name(spec))
-        self.assembly = Assembly(spec, objects, registry)
+        self.assembly = Assembly(spec, objects, registry, self.workspace)
         self.status = "new"
         self._journal: StudyJournal | None = None
 
@@ -162,15 +176,26 @@ class Study:
         workspace: str | Path | None = None,
         device: str | None = None,
         threads: int | None = None,
+        workers: int | None = None,
+        executor: str | Executor | None = None,
+        options: Mapping[str, Mapping[str, Json]] = EMPTY,
+        disk_budget: int | str | None = None,
         **objects: Any,
     ) -> Self:
         """Builds a recorded study again, without running it.
+
+        Where and on how many workers a study runs may change from one run to the next: its journal says what was
+        decided.
 
         Args:
             name: The study's name.
             workspace: As for a new study.
             device: Another device than the recorded one.
             threads: Another number of threads than the recorded one. Bit-equal results need the same number.
+            workers: Another number of workers than the recorded one.
+            executor: Another executor than the recorded one.
+            options: Options of the executor, ``{"executor": {...}}``; those recorded are kept for the same executor.
+            disk_budget: Another disk budget than the recorded one.
             objects: The parts that were given as objects, by kind: ``evaluator=function``.
 
         Raises:
@@ -179,20 +204,26 @@ class Study:
         study = cls.__new__(cls)
         study.workspace = Workspace(workspace)
         record = study.workspace.record(name)
-        lacking = [kind for kind in record.spec.objects if kind not in objects]
+        recorded, objects = _elsewhere(record.spec, objects, workers, executor, options)
+        lacking = [kind for kind in recorded.objects if kind not in objects]
         if lacking:
             arguments = ", ".join(f"{kind}=..." for kind in lacking)
             raise RequestError(
                 f"study {name!r} holds Python objects ({', '.join(lacking)}), which no journal can hold; go on with it "
                 f"from Python: Study.resume({name!r}, {arguments})"
             )
-        unexpected = sorted(set(objects) - set(record.spec.objects))
+        unexpected = sorted(set(objects) - set(recorded.objects))
         if unexpected:
             raise RequestError(
                 f"study {name!r} was begun with {unexpected[0]} given by name, but an object was passed; leave it out"
             )
-        spec = replace(record.spec, device=device or record.spec.device, threads=threads or record.spec.threads)
-        study.assembly = Assembly(spec, objects, get_registry())
+        spec = replace(
+            recorded,
+            device=device or recorded.device,
+            threads=threads or recorded.threads,
+            disk_budget=recorded.disk_budget if disk_budget is None else parse_size(disk_budget),
+        )
+        study.assembly = Assembly(spec, objects, get_registry(), study.workspace)
         study.notes = []
         study.status = record.status
         study._journal = record.journal
@@ -205,20 +236,20 @@ class Study:
         *,
         workspace: str | Path | None = None,
         trials: int | None = None,
-        device: str | None = None,
-        threads: int | None = None,
         time_limit: float | None = None,
         progress: Progress | None = None,
-        **objects: Any,
+        **changed: Any,
     ) -> Self:
         """Goes on with a study; with ``trials`` also extends one, finished or not, to that many candidates in all.
+
+        ``changed`` is what :meth:`load` takes: device, threads, workers, executor, and parts that are objects.
 
         Raises:
             RequestError: As :meth:`load`, and when ``trials`` is below what the study has.
         """
         from automl_core.running import run_study
 
-        study = cls.load(name, workspace=workspace, device=device, threads=threads, **objects)
+        study = cls.load(name, workspace=workspace, **changed)
         study.status = run_study(study, time_limit, progress or Progress(), trials=trials)
         return study
 
@@ -254,6 +285,16 @@ class Study:
         if best is None:
             raise RequestError(f"study {self.name!r} must hold a candidate with a value, but has none; resume it")
         return best
+
+    @property
+    def front(self) -> list[Best]:
+        """The Pareto front among the candidates that got furthest; with one objective the best candidate alone."""
+        return self.record.front()
+
+    @property
+    def store(self) -> Store:
+        """Where checkpoints and artefacts are kept."""
+        return self.workspace.store_for(self.spec)
 
     @property
     def trials(self) -> pandas.DataFrame:
@@ -360,6 +401,37 @@ def _frame_row(row: TrialRow) -> dict[str, Any]:
         **{f"metric_{name}": value for name, value in row.metrics.items()},
     }
     return told | {f"configuration_{name}" if name in told else name: one for name, one in row.configuration.items()}
+
+
+def _elsewhere(
+    spec: StudySpec,
+    objects: dict[str, Any],
+    workers: int | None,
+    executor: str | Executor | None,
+    options: Mapping[str, Mapping[str, Json]],
+) -> tuple[StudySpec, dict[str, Any]]:
+    """Gives a recorded study's spec and objects with another executor."""
+    by_part = split_options(options)
+    misplaced = [part for part, values in by_part.items() if values and part != "executor"]
+    if misplaced:
+        raise RequestError(f"only the executor's options can change on resuming, but got some of {misplaced[0]}")
+    if workers is not None:
+        spec = replace(spec, workers=_whole(workers))
+        if executor is None and spec.executor.name == "serial":
+            executor = _default_executor(workers)
+    if executor is not None and not isinstance(executor, str):
+        objects = {**objects, "executor": executor}
+    if executor is not None:
+        changed = _part("executor", executor, by_part["executor"])
+        kept = spec.executor.options if changed.name == spec.executor.name and not changed.given else {}
+        spec = replace(spec, executor=replace(changed, options={**kept, **changed.options}))
+    elif by_part["executor"]:
+        spec = replace(spec, executor=replace(spec.executor, options={**spec.executor.options, **by_part["executor"]}))
+    return spec, objects
+
+
+def _default_executor(workers: int | None) -> str:
+    return "dask" if workers is not None and _whole(workers) > 1 else "serial"
 
 
 def _part(kind: str, given: Any, options: Mapping[str, Json]) -> Part:

@@ -6,7 +6,7 @@ import json
 
 from automl_core.engine.state import StudyState
 from automl_core.errors import AutomlError
-from automl_core.types import Job, Json
+from automl_core.types import OVER, Job, Json
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
 
@@ -53,7 +53,7 @@ def _broken_rule(job: Job, state: StudyState) -> str:
     reached = 0 if job.trial == state.next_trial else state.trials[job.trial].budget
     if job.trial in state.pending:
         return f"a trial must have one job at a time, and trial {job.trial} has one"
-    if job.trial < state.next_trial and state.trials[job.trial].status in ("failed", "diverged"):
+    if job.trial < state.next_trial and state.trials[job.trial].status in OVER:
         return f"a trial that {state.trials[job.trial].status} must not be gone on with"
     if job.from_budget != reached:
         return f"a job must begin at the budget that its trial has reached, which is {reached}"

@@ -5,6 +5,7 @@ Everything is written to the journal before it is acted on; a tell and the asks 
 
 from __future__ import annotations
 
+import logging
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,22 @@ from automl_core.engine.artefacts import Artefacts, Purpose, Wanted
 from automl_core.engine.checks import refuse_impossible, refuse_standstill
 from automl_core.engine.observers import Observers
 from automl_core.engine.state import StudyState, Trial
-from automl_core.engine.worker import Task, Worker, plain_metrics
+from automl_core.engine.worker import Task, plain_metrics
 from automl_core.interfaces import ArtefactRequest, Estimator, Executor
 from automl_core.journal import StudyJournal
 from automl_core.spec import Retention
 from automl_core.storage import Store
-from automl_core.types import EMPTY, Job, Json, Observation, Outcome, Split
+from automl_core.types import EMPTY, OVER, Constraint, Job, Json, Observation, Outcome, Split
+
+log = logging.getLogger(__name__)
+
+RETRIES = 2
+"""How often a job is handed out again after its worker died."""
+
+LOST = (
+    "a job's worker must live until it ends, but died three times over; the training may need more memory than a "
+    "worker has, or crash the process"
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,10 @@ class Resources:
         journal: Where asks and tells go first.
         store: Where checkpoints and artefacts are.
         executor: Where jobs run.
-        worker: What performs them.
         artefacts: Addresses artefacts and knows what they require.
-        slots: How many jobs to have out at once; at most what the executor runs.
+        workers: How many jobs to have out at most; None for as many as the executor runs.
+        constraints: What every candidate must keep.
+        fixed_metrics: Metrics whose constraints are held against a trial's first outcome.
         retention: Which checkpoints stay.
         curve_estimators: Builds the estimators that need nothing but a trial's curve, fresh.
         ranking: Name of the estimator whose estimate ranks; None ranks by the last point of the curve.
@@ -42,9 +54,10 @@ class Resources:
     journal: StudyJournal
     store: Store
     executor: Executor
-    worker: Worker
     artefacts: Artefacts
-    slots: int = 1
+    workers: int | None = None
+    constraints: Sequence[Constraint] = ()
+    fixed_metrics: frozenset[str] = frozenset()
     retention: Retention = "needed"
     curve_estimators: Callable[[], Mapping[str, Estimator]] = dict
     ranking: str | None = None
@@ -66,6 +79,7 @@ class Engine:
         self.cut_short: Literal["", "interrupted", "time-limit"] = ""
         self._submitted: set[int] = set()
         self._told: list[tuple[Job, Outcome]] = []
+        self._front: set[int] = set(state.front)
         self._split: Split = "search"
         self._tells_since_sweep = 0
         self._kept = self._checkpointed()
@@ -117,7 +131,10 @@ class Engine:
             failure: Exception | None = None
             with self.resources.journal.transaction():
                 for job, outcome in finished:
-                    self._tell(job.trial, outcome)
+                    if outcome.status == "lost" and job.attempt < RETRIES:
+                        self._hand_out_again(job)
+                    else:
+                        self._tell(job.trial, outcome)
                 if not self.cut_short:
                     failure = _failure_of(ask)
             self._announce(before)
@@ -138,13 +155,17 @@ class Engine:
                 counted.append((job, outcome))
         return counted
 
-    def _ready(self) -> list[Job]:
-        """Pending jobs that wait for nothing and belong to what is being done: the search, or final trainings."""
-        trials = self.state.trials
-        return [job for job in self.state.ready() if trials[job.trial].split == self._split]
+    @property
+    def _slots(self) -> int:
+        slots, workers = self.resources.executor.slots, self.resources.workers
+        return slots if workers is None else min(slots, workers)
+
+    def _waiting(self) -> list[Job]:
+        """Jobs to be handed out that belong to what is being done: the search, or final trainings."""
+        return [job for job in self.state.queue.values() if self.state.trials[job.trial].split == self._split]
 
     def _ask_searcher(self) -> None:
-        while len(self._ready()) < self.resources.slots:
+        while len(self._submitted) + len(self._waiting()) < self._slots:
             job = self.state.searcher.ask(self.state.next_trial)
             if job is None:
                 return
@@ -183,12 +204,18 @@ class Engine:
             again: Whether one that failed before is tried again.
         """
         made_by = self.state.addresses.get(wanted.address)
-        if made_by is not None and not (again and self.state.trials[made_by].status in ("failed", "diverged")):
+        if made_by is not None and not (again and self.state.trials[made_by].status in OVER):
             return
         request = wanted.request
         instruction = self.resources.artefacts.instruction(request, setting, purpose, of)
         job = Job(self.state.next_trial, {}, 0, request.budget, role="support", instruction=instruction)
         self._journal_ask(job, request.label, wanted.address, wanted.requires)
+
+    def _hand_out_again(self, job: Job) -> None:
+        """Journals another attempt at a job whose worker died; it goes on from the last checkpoint."""
+        log.warning("the worker of trial %d was lost; its job is handed out again", job.trial)
+        trial = self.state.trials[job.trial]
+        self._journal_ask(replace(job, attempt=job.attempt + 1), trial.label, trial.address, trial.requires)
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         outcome = self._valued(number, outcome)
@@ -204,6 +231,8 @@ class Engine:
 
     def _valued(self, number: int, outcome: Outcome) -> Outcome:
         """Adds what ranks: the first estimator's estimate, or else the last point of the curve."""
+        if outcome.status == "lost":
+            return replace(outcome, status="failed", error=LOST)
         if outcome.status != "done":
             return outcome
         trial, objectives = self.state.trials[number], self.state.problem.objectives
@@ -214,6 +243,9 @@ class Engine:
             outcome = self._estimated(trial, outcome)
         except Exception:  # noqa: BLE001 - a stranger's estimator fails the trial, as it would beside the evaluation
             return replace(outcome, status="failed", error=traceback.format_exc())
+        violation = self._violation(outcome)
+        if violation is not None:
+            return replace(outcome, status="infeasible", error=violation)
         ranking = self.resources.ranking
         metrics = outcome.metrics if ranking is None else outcome.estimates[ranking]
         lacking = [one.metric for one in objectives if one.metric not in metrics]
@@ -228,6 +260,16 @@ class Engine:
         if not all(math.isfinite(value) for value in values):
             return replace(outcome, status="diverged", error=f"what ranks must be finite, but is {values[0]}")
         return replace(outcome, values=values)
+
+    def _violation(self, outcome: Outcome) -> str | None:
+        """Says which constraint a candidate's outcome violates; what training still changes is judged at the end."""
+        complete = outcome.budget >= self.state.problem.max_budget
+        for constraint in self.resources.constraints:
+            if complete or constraint.metric in self.resources.fixed_metrics:
+                violation = constraint.violation(outcome.metrics)
+                if violation is not None:
+                    return violation
+        return None
 
     def _estimated(self, trial: Trial, outcome: Outcome) -> Outcome:
         """Adds the estimates of those estimators that run here, on the trial's whole curve."""
@@ -258,16 +300,13 @@ class Engine:
     def _announce(self, before: tuple[int, float] | None) -> None:
         """After the commit: frees checkpoints, tells observers."""
         best = self._best()
-        changed = best is not None and best != before
         if self._told:
-            doubtful = {job.trial for job, _ in self._told}
-            if changed and before is not None:
-                doubtful.add(before[0])
-            self._free_checkpoints(doubtful)
+            self._free_checkpoints({job.trial for job, _ in self._told} | (self._front - self.state.front))
+            self._front = set(self.state.front)
         for job, outcome in self._told:
             self.observers.job_finished(job, outcome, self.state.trials[job.trial].label)
         self._told.clear()
-        if changed and best is not None:
+        if best is not None and best != before:
             self.observers.incumbent_changed(*best)
 
     def _free_checkpoints(self, doubtful: set[int]) -> None:
@@ -283,22 +322,23 @@ class Engine:
             doubtful, self._tells_since_sweep = set(self._kept), 0
         for number in [number for number in doubtful if not self._needed(number)]:
             self._kept.discard(number)
-            self.resources.worker.forget(number)
+            self.resources.executor.forget(number)
             self.resources.store.remove(self._checkpoints(number))
 
     def _needed(self, number: int) -> bool:
-        if number in self.state.pending or number == self.state.incumbent:
+        if number in self.state.pending or number in self.state.front:
             return True
         trial = self.state.trials[number]
-        if trial.address is not None or trial.status in ("failed", "diverged"):
+        if trial.address is not None or trial.status in OVER:
             return False
         return self.resources.retention == "all" or (
             trial.status == "paused" and self.state.searcher.may_continue(number)
         )
 
     def _submit(self) -> None:
-        for job in self._ready():
-            if job.trial not in self._submitted and len(self._submitted) < self.resources.slots:
+        for job in self._waiting():
+            if len(self._submitted) < self._slots:
+                del self.state.queue[job.trial]
                 self._submitted.add(job.trial)
                 self.observers.progress.job_started(job, self.state.trials[job.trial].label)
                 self.resources.executor.submit(self._task(job))
@@ -323,8 +363,8 @@ class Engine:
 
     def _checkpointed(self) -> set[int]:
         """Finds the trials that have checkpoints; what belongs to none of this study's is removed."""
-        parent = self.resources.store.root / f"checkpoints/{self.resources.journal.row.id}"
-        numbers = {int(child.name) for child in parent.iterdir() if child.name.isdigit()} if parent.is_dir() else set()
+        names = self.resources.store.children(f"checkpoints/{self.resources.journal.row.id}")
+        numbers = {int(name) for name in names if name.isdigit()}
         for number in [number for number in numbers if number >= self.state.next_trial]:
             self.resources.store.remove(self._checkpoints(number))
             numbers.discard(number)

@@ -22,7 +22,7 @@ class SerialExecutor(Executor):
     def slots(self) -> int:
         return 1
 
-    def start(self, worker: Worker) -> None:
+    def start(self, worker: Worker, since: float = 0.0) -> None:
         self._worker = worker
         self._cut = False
         self._tasks.clear()
@@ -37,6 +37,10 @@ class SerialExecutor(Executor):
 
     def cut(self) -> None:
         self._cut = True
+
+    def forget(self, trial: int) -> None:
+        if self._worker is not None:
+            self._worker.forget(trial)
 
     def close(self) -> None:
         self._tasks.clear()

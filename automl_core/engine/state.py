@@ -6,7 +6,6 @@ second way in which a study could come to be.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +13,8 @@ from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.journal import TrialUpdate
 from automl_core.journal.study import EventKind
 from automl_core.randomness import derive_seed, digest
-from automl_core.types import EMPTY, Job, Json, Metrics, Outcome, Point, Split
+from automl_core.ranking import Losses, dominates
+from automl_core.types import EMPTY, OVER, Job, Json, Metrics, Outcome, Point, Split
 
 
 @dataclass(slots=True)
@@ -64,6 +64,10 @@ class StudyState:
         self.pending: dict[int, Job] = {}
         self.addresses: dict[str, int] = {}
         self.incumbent: int | None = None
+        self.front: set[int] = set()
+        """The Pareto front among the candidates that got furthest; with one objective the incumbent alone."""
+        self.queue: dict[int, Job] = {}
+        """Pending jobs that wait for nothing and are still to be handed out, in order; the engine takes them out."""
         self._outcomes: dict[tuple[str, int], tuple[int, Outcome]] = {}
         self._held: set[int] = set()
 
@@ -101,6 +105,8 @@ class StudyState:
             self.addresses[address] = job.trial
         if self.missing(trial):
             self._held.add(job.trial)
+        else:
+            self.queue[job.trial] = job
         trial.status = "waiting" if job.trial in self._held else "running"
         return trial
 
@@ -109,6 +115,7 @@ class StudyState:
         trial = self.trials[number]
         job = self.pending.pop(number)
         self._held.discard(number)
+        self.queue.pop(number, None)
         trial.curve.extend(outcome.curve)
         trial.cost += outcome.cost
         trial.error = outcome.error
@@ -130,10 +137,6 @@ class StudyState:
         self.problem = replace(self.problem, trials=trials)
         self.searcher.extend(trials)
 
-    def ready(self) -> list[Job]:
-        """Pending jobs whose artefacts are all there, in the order in which they were asked for."""
-        return [job for job in self.pending.values() if job.trial not in self._held]
-
     def missing(self, trial: Trial) -> list[str]:
         """Addresses that a trial requires and that are not made yet."""
         return [address for address in trial.requires if not self._made(address)]
@@ -144,7 +147,7 @@ class StudyState:
         for number in sorted(self._held):
             for address in self.trials[number].requires:
                 made_by = self.addresses.get(address)
-                if made_by is not None and self.trials[made_by].status in ("failed", "diverged"):
+                if made_by is not None and self.trials[made_by].status in OVER:
                     maker = self.trials[made_by]
                     reason = f"it needs {maker.label} (trial {made_by}), which {maker.status}: {maker.error}"
                     found.append((number, reason))
@@ -167,10 +170,12 @@ class StudyState:
         """Hashes a configuration's canonical form."""
         return trial_key(self.problem.space, configuration)
 
-    def loss(self, trial: Trial) -> float | None:
-        if not trial.values:
+    def losses(self, trial: Trial) -> Losses | None:
+        """What ranks a candidate, turned so that smaller is better; None where there is nothing to rank."""
+        if trial.job.role != "candidate" or not trial.values or trial.status in OVER:
             return None
-        return self.problem.objectives[0].loss(trial.values[0])
+        objectives = self.problem.objectives
+        return tuple(objective.loss(value) for objective, value in zip(objectives, trial.values, strict=True))
 
     def update(self, trial: Trial) -> TrialUpdate:
         """The trial's line in the table behind ``show``."""
@@ -183,11 +188,12 @@ class StudyState:
             instruction=trial.job.instruction,
             budget=trial.budget,
             value=trial.values[0] if trial.values else None,
-            loss=self.loss(trial),
+            loss=losses[0] if (losses := self.losses(trial)) else None,
             metrics=dict(trial.metrics),
             cost=trial.cost,
             attempts=trial.job.attempt + 1,
             error=trial.error,
+            objectives=trial.values,
         )
 
     def _status(self, trial: Trial, outcome: Outcome) -> str:
@@ -198,25 +204,44 @@ class StudyState:
         return "paused" if self.searcher.may_continue(trial.number) else "stopped"
 
     def _judge(self, trial: Trial) -> None:
-        """Makes the trial the incumbent if it got further than the one so far, or as far with a smaller loss."""
+        """Makes the trial the incumbent if it got further than the one so far, or as far with smaller losses."""
         if trial.job.role != "candidate":
             return
-        if trial.status in ("failed", "diverged"):
-            if trial.number == self.incumbent:
-                self.incumbent = min(
-                    (one.number for one in self.trials if self._rank(one) < (0, math.inf, 0)),
-                    key=lambda number: self._rank(self.trials[number]),
-                    default=None,
-                )
+        if trial.status in OVER:
+            if trial.number in self.front:
+                self._judge_anew()
             return
-        if self.incumbent is None or self._rank(trial) < self._rank(self.trials[self.incumbent]):
-            self.incumbent = trial.number if self._rank(trial)[1] < math.inf else self.incumbent
+        rank = self._rank(trial)
+        if rank is None:
+            return
+        best = None if self.incumbent is None else self._rank(self.trials[self.incumbent])
+        if best is None or rank < best:
+            self.incumbent = trial.number
+        if len(self.problem.objectives) == 1:
+            self.front = set() if self.incumbent is None else {self.incumbent}
+        elif best is None or rank[0] < best[0]:
+            self.front = {trial.number}
+        elif rank[0] == best[0]:
+            self._join_front(trial.number)
 
-    def _rank(self, trial: Trial) -> tuple[int, float, int]:
-        loss = self.loss(trial)
-        if loss is None or trial.job.role != "candidate" or trial.status in ("failed", "diverged"):
-            return (0, math.inf, trial.number)
-        return (-trial.budget, loss, trial.number)
+    def _judge_anew(self) -> None:
+        self.incumbent, self.front = None, set()
+        for one in self.trials:
+            if one.status not in OVER:
+                self._judge(one)
+
+    def _join_front(self, number: int) -> None:
+        mine = self.losses(self.trials[number])
+        others = {other: self.losses(self.trials[other]) for other in self.front}
+        assert mine is not None
+        if any(theirs is not None and dominates(theirs, mine) for theirs in others.values()):
+            return
+        beaten = {other for other, theirs in others.items() if theirs is not None and dominates(mine, theirs)}
+        self.front = self.front - beaten | {number}
+
+    def _rank(self, trial: Trial) -> tuple[int, Losses, int] | None:
+        losses = self.losses(trial)
+        return None if losses is None else (-trial.budget, losses, trial.number)
 
     def _made(self, address: str) -> bool:
         made_by = self.addresses.get(address)
@@ -224,7 +249,9 @@ class StudyState:
 
     def _release(self) -> None:
         """Lets go of trials that waited for what is there now."""
-        self._held = {number for number in self._held if self.missing(self.trials[number])}
+        for number in [number for number in self._held if not self.missing(self.trials[number])]:
+            self._held.discard(number)
+            self.queue[number] = self.pending[number]
 
 
 def trial_key(space: SearchSpace, configuration: Mapping[str, Json]) -> str:

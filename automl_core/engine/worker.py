@@ -107,7 +107,7 @@ class Worker:
         workbench: Gives evaluator and data set for a setting.
         store: Where checkpoints and artefacts are kept.
         device: The device as asked for; resolved where the worker is.
-        threads: Threads that evaluations may use.
+        threads: Threads that evaluations may use; None leaves it to the executor, which sets it where jobs run.
         metrics: Metrics that objectives and constraints name.
         observe: Called with each observation; for live progress only, and left behind when the worker is sent.
         cached: How many live evaluations to keep.
@@ -119,7 +119,7 @@ class Worker:
         workbench: Callable[[Mapping[str, Json]], Workbench],
         store: Store,
         device: str = "auto",
-        threads: int = 1,
+        threads: int | None = 1,
         metrics: frozenset[str] = frozenset(),
         observe: Callable[[Job, Observation], None] | None = None,
         cached: int = 1,
@@ -184,7 +184,7 @@ class Worker:
             dataset=bench.dataset,
             artefacts=tuple(self.store.directory(address) for address in task.requires),
             device=bench.evaluator.resolve_device(self.device),
-            threads=self.threads,
+            threads=self.threads or 1,
             metrics=self.metrics,
         )
 
@@ -194,8 +194,8 @@ class Worker:
         live = fresh()
         if live.evaluation.stateless:
             live.budget = task.job.from_budget
-        usable = [key for key in self.store.keys(task.checkpoints) if _unit(key) <= task.job.to_budget]
-        for key in reversed(usable if live.keeps_state else []):
+        kept = self.store.keys(task.checkpoints) if live.keeps_state else []
+        for key in reversed([key for key in kept if _unit(key) <= task.job.to_budget]):
             try:
                 self._load(task, live, self.store.directory(key))
                 break

@@ -38,4 +38,7 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (study, number)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE trials ADD COLUMN objectives TEXT NOT NULL DEFAULT '[]';  -- JSON: the values, where there are several
+    """,
 )

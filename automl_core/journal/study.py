@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -22,10 +22,16 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 """Built once: ``json.dumps`` with separators builds an encoder at every call."""
 
 INSERT_EVENT = "INSERT INTO events VALUES (?,?,?,?,?)"
-INSERT_TRIAL = "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_TRIAL = "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 UPDATE_TRIAL = (
-    "UPDATE trials SET status = ?, budget = ?, value = ?, loss = ?, metrics = ?, cost = ?, attempts = ?, error = ? "
+    "UPDATE trials SET status = ?, budget = ?, value = ?, loss = ?, metrics = ?, cost = ?, attempts = ?, error = ?, "
+    "objectives = ? "
     "WHERE study = ? AND number = ?"
+)
+
+RANKED = (
+    "SELECT * FROM trials WHERE study = ? AND role = 'candidate' AND loss IS NOT NULL "
+    "AND status NOT IN ('failed', 'diverged', 'infeasible')"
 )
 
 
@@ -58,6 +64,7 @@ class TrialUpdate:
     cost: float
     attempts: int
     error: str
+    objectives: Json = ()
 
 
 class StudyJournal:
@@ -76,6 +83,8 @@ class StudyJournal:
         self._events: list[tuple[int, int, EventKind, str, float]] = []
         self._changed: dict[int, TrialUpdate] = {}
         self._begun: set[int] = set()
+        self.clock: Callable[[], float] = time.time
+        """What events are dated by; the executor's clock while a study runs."""
 
     @classmethod
     def create(cls, database: Database, name: str, spec: Json) -> StudyJournal:
@@ -135,7 +144,7 @@ class StudyJournal:
 
     def append(self, kind: EventKind, payload: Json, trial: TrialUpdate | None = None, new: bool = False) -> None:
         """Records an event, and the line of the trial that it changes or begins. Call within :meth:`transaction`."""
-        self._events.append((self.row.id, self._next, kind, encode(payload), time.time()))
+        self._events.append((self.row.id, self._next, kind, encode(payload), self.clock()))
         self._next += 1
         if trial is not None:
             self._changed[trial.number] = trial
@@ -147,6 +156,12 @@ class StudyJournal:
         query = "SELECT kind, payload FROM events WHERE study = ? ORDER BY sequence"
         for kind, payload in self.database.read(query, (self.row.id,)):
             yield kind, json.loads(payload)
+
+    def last_at(self) -> float:
+        """Reads when the last event happened, on the clock of the executor that ran; 0 when there is none."""
+        query = "SELECT at FROM events WHERE study = ? ORDER BY sequence DESC LIMIT 1"
+        found = self.database.read(query, (self.row.id,))
+        return float(found[0][0]) if found else 0.0
 
     def begun(self, trial: int) -> Json:
         """Gives the payload of the ask that began a trial: its job, its address, what it requires."""
@@ -164,13 +179,19 @@ class StudyJournal:
             yield _trial(row)
 
     def best(self) -> TrialUpdate | None:
-        """Gives the candidate with the best value among those that got furthest, or None."""
-        found = self.database.read(
-            "SELECT * FROM trials WHERE study = ? AND role = 'candidate' AND loss IS NOT NULL "
-            "AND status NOT IN ('failed', 'diverged') ORDER BY budget DESC, loss, number LIMIT 1",
-            (self.row.id,),
-        )
+        """Gives the candidate with the best first value among those that got furthest, or None."""
+        found = self.database.read(f"{RANKED} ORDER BY budget DESC, loss, number LIMIT 1", (self.row.id,))
         return _trial(found[0]) if found else None
+
+    def furthest(self) -> list[TrialUpdate]:
+        """Lists the candidates with a value that got furthest, by number."""
+        own = (self.row.id,)
+        return [
+            _trial(row)
+            for row in self.database.read(
+                f"{RANKED} AND budget = (SELECT max(budget) FROM ({RANKED})) ORDER BY number", own + own
+            )
+        ]
 
     def candidates(self) -> int:
         """Counts the candidate trials."""
@@ -241,11 +262,12 @@ def _progress(trial: TrialUpdate) -> tuple[Json, ...]:
     """The columns that change while a trial advances."""
     loss = trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
     metrics = encode(trial.metrics) if trial.metrics else "{}"
-    return trial.status, trial.budget, trial.value, loss, metrics, trial.cost, trial.attempts, trial.error
+    objectives = encode(trial.objectives) if len(trial.objectives) > 1 else "[]"
+    return trial.status, trial.budget, trial.value, loss, metrics, trial.cost, trial.attempts, trial.error, objectives
 
 
 def _trial(row: tuple[Json, ...]) -> TrialUpdate:
     values = dict(zip((one.name for one in fields(TrialUpdate)), row[1:], strict=True))
-    for name in ("configuration", "instruction", "metrics"):
+    for name in ("configuration", "instruction", "metrics", "objectives"):
         values[name] = json.loads(values[name])
     return TrialUpdate(**values)

@@ -81,10 +81,25 @@ class EvaluatorContract(ABC):
             assert units[-1] == self.max_budget
         else:
             assert units == list(range(self.max_budget + 1)), "unit 0 is the untrained network; then one a unit"
+        evaluator = self.make_evaluator()
         for unit, metrics in curve:
-            assert set(self.make_evaluator().metrics) <= set(metrics), f"a declared metric is missing at unit {unit}"
+            lacking = set(evaluator.metrics) - evaluator.fixed_metrics - set(metrics)
+            assert not lacking, f"declared metrics are missing at unit {unit}: {lacking}"
             assert all(type(value) is float and math.isfinite(value) for value in metrics.values()), metrics
         json.dumps(evaluation.report())
+
+    def test_reports_its_fixed_metrics_where_they_are_named(self, tmp_path: Path) -> None:
+        evaluator, description = self.make_evaluator(), self.make_description()
+        assert evaluator.fixed_metrics <= set(evaluator.metrics), "a fixed metric must be a declared one"
+        evaluator.check(self.make_space(), self.make_dataset())
+        foreseen = evaluator.foresee(description)
+        assert set(foreseen) <= evaluator.fixed_metrics, "what is known beforehand is not changed by training"
+        named = frozenset(evaluator.metrics)
+        curve = _advance(self._start(evaluator, description, self.max_budget, tmp_path, 1, named), self.max_budget)
+        for name in evaluator.fixed_metrics:
+            values = {metrics[name] for _, metrics in curve}
+            assert len(values) == 1, f"{name} changed in training: {values}"
+            assert foreseen.get(name, min(values)) == min(values), f"{name} was foreseen as {foreseen[name]}"
 
     def test_same_seed_gives_the_same_metrics(self, tmp_path: Path) -> None:
         curves = []
@@ -137,7 +152,13 @@ class EvaluatorContract(ABC):
         ]
 
     def _start(
-        self, evaluator: Evaluator, description: Description, budget: int, directory: Path, seed: int
+        self,
+        evaluator: Evaluator,
+        description: Description,
+        budget: int,
+        directory: Path,
+        seed: int,
+        named: frozenset[str] = frozenset(),
     ) -> Evaluation:
         artefacts = []
         for number, request in enumerate(evaluator.requires(description, budget, "search")):
@@ -150,7 +171,7 @@ class EvaluatorContract(ABC):
                 _advance(support, request.budget)
                 support.export(artefact)
             artefacts.append(artefact)
-        context = Context(seed, budget, dataset=self.make_dataset(), artefacts=tuple(artefacts))
+        context = Context(seed, budget, dataset=self.make_dataset(), artefacts=tuple(artefacts), metrics=named)
         return evaluator.start(description, context)
 
 

@@ -1,0 +1,66 @@
+"""A search space under constraints on metrics: what is known to violate one is never proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from automl_core.interfaces import Description, SearchSpace
+from automl_core.types import Configuration, Constraint
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+REMEMBERED = 100_000
+
+
+class ConstrainedSpace(SearchSpace):
+    """Adds to a space's own rules those constraints that can be told without training.
+
+    Args:
+        space: The space.
+        constraints: Bounds on metrics.
+        foresee: Gives the metrics that are known of a description without training.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        constraints: Sequence[Constraint],
+        foresee: Callable[[Description], Mapping[str, float]],
+    ) -> None:
+        self.name = space.name
+        self.space = space
+        self.constraints = constraints
+        self.foresee = foresee
+        self._found: dict[Hashable, str | None] = {}
+
+    @property
+    def config_space(self) -> ConfigurationSpace:
+        return self.space.config_space
+
+    def decode(self, configuration: Configuration) -> Description:
+        return self.space.decode(configuration)
+
+    def canonical(self, configuration: Configuration) -> Hashable:
+        return self.space.canonical(configuration)
+
+    def violation(self, configuration: Configuration) -> str | None:
+        """Says which rule of the space, or else which constraint, a configuration breaks."""
+        own = self.space.violation(configuration)
+        if own is not None:
+            return own
+        key = self.space.canonical(configuration)  # equal keys behave the same, so they keep the same bounds
+        if key not in self._found:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            metrics = self.foresee(self.space.decode(configuration))
+            broken = (one.violation(metrics) for one in self.constraints)
+            self._found[key] = next((reason for reason in broken if reason is not None), None)
+        return self._found[key]
+
+    def size(self) -> int | None:
+        return self.space.size()
+
+    def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
+        return (one for one in self.space.enumerate(seed) if self.violation(one) is None)
