@@ -105,6 +105,7 @@ def session(study: Study, time_limit: float | None, progress: Progress) -> Itera
                 constraints=assembly.constraints,
                 fixed_metrics=assembly.evaluator.fixed_metrics,
                 retention=assembly.spec.checkpoint,
+                disk_budget=assembly.spec.disk_budget,
                 curve_estimators=assembly.curve_estimators,
                 ranking=names[0] if names else None,
             )

@@ -14,6 +14,7 @@ from typing import Literal
 
 from automl_core.engine.artefacts import Artefacts, Purpose, Wanted
 from automl_core.engine.checks import refuse_impossible, refuse_standstill
+from automl_core.engine.keeping import Keeper
 from automl_core.engine.observers import Observers
 from automl_core.engine.state import StudyState, Trial
 from automl_core.engine.worker import Task, plain_metrics
@@ -47,6 +48,7 @@ class Resources:
         constraints: What every candidate must keep.
         fixed_metrics: Metrics whose constraints are held against a trial's first outcome.
         retention: Which checkpoints stay.
+        disk_budget: Bytes that checkpoints and artefacts may take; None for no limit.
         curve_estimators: Builds the estimators that need nothing but a trial's curve, fresh.
         ranking: Name of the estimator whose estimate ranks; None ranks by the last point of the curve.
     """
@@ -59,6 +61,7 @@ class Resources:
     constraints: Sequence[Constraint] = ()
     fixed_metrics: frozenset[str] = frozenset()
     retention: Retention = "needed"
+    disk_budget: int | None = None
     curve_estimators: Callable[[], Mapping[str, Estimator]] = dict
     ranking: str | None = None
 
@@ -79,10 +82,15 @@ class Engine:
         self.cut_short: Literal["", "interrupted", "time-limit"] = ""
         self._submitted: set[int] = set()
         self._told: list[tuple[Job, Outcome]] = []
-        self._front: set[int] = set(state.front)
         self._split: Split = "search"
-        self._tells_since_sweep = 0
-        self._kept = self._checkpointed()
+        self._keeper = Keeper(
+            state,
+            resources.store,
+            resources.journal.row.id,
+            resources.retention,
+            resources.disk_budget,
+            resources.executor.forget,
+        )
 
     def search(self) -> None:
         """Runs until the searcher has nothing left, or until cut short."""
@@ -247,7 +255,10 @@ class Engine:
         if violation is not None:
             return replace(outcome, status="infeasible", error=violation)
         ranking = self.resources.ranking
-        metrics = outcome.metrics if ranking is None else outcome.estimates[ranking]
+        metrics = outcome.metrics
+        if ranking is not None:  # what training does not change needs no estimate
+            fixed = {name: metrics[name] for name in self.resources.fixed_metrics if name in metrics}
+            metrics = {**fixed, **outcome.estimates[ranking]}
         lacking = [one.metric for one in objectives if one.metric not in metrics]
         if lacking:
             return replace(
@@ -301,39 +312,14 @@ class Engine:
         """After the commit: frees checkpoints, tells observers."""
         best = self._best()
         if self._told:
-            self._free_checkpoints({job.trial for job, _ in self._told} | (self._front - self.state.front))
-            self._front = set(self.state.front)
+            dropped = self._keeper.free({job.trial for job, _ in self._told}, self._slots)
+            if dropped:
+                self.observers.progress.dropped(dropped)
         for job, outcome in self._told:
             self.observers.job_finished(job, outcome, self.state.trials[job.trial].label)
         self._told.clear()
         if best is not None and best != before:
             self.observers.incumbent_changed(*best)
-
-    def _free_checkpoints(self, doubtful: set[int]) -> None:
-        """Removes checkpoints that nothing needs any more.
-
-        Args:
-            doubtful: Trials that have just changed. All others are looked at as often as their number doubles the
-                work at most: after as many tells as there are of them.
-        """
-        self._kept |= doubtful
-        self._tells_since_sweep += 1
-        if self._tells_since_sweep >= len(self._kept):
-            doubtful, self._tells_since_sweep = set(self._kept), 0
-        for number in [number for number in doubtful if not self._needed(number)]:
-            self._kept.discard(number)
-            self.resources.executor.forget(number)
-            self.resources.store.remove(self._checkpoints(number))
-
-    def _needed(self, number: int) -> bool:
-        if number in self.state.pending or number in self.state.front:
-            return True
-        trial = self.state.trials[number]
-        if trial.address is not None or trial.status in OVER:
-            return False
-        return self.resources.retention == "all" or (
-            trial.status == "paused" and self.state.searcher.may_continue(number)
-        )
 
     def _submit(self) -> None:
         for job in self._waiting():
@@ -353,22 +339,10 @@ class Engine:
             max_budget=subject.max_budget,
             split=subject.split,
             requires=tuple(_artefact_key(address) for address in trial.requires),
-            checkpoints=self._checkpoints(job.trial),
+            checkpoints=self._keeper.key(job.trial),
             address=None if trial.address is None else _artefact_key(trial.address),
             setting=subject.setting,
         )
-
-    def _checkpoints(self, number: int) -> str:
-        return f"checkpoints/{self.resources.journal.row.id}/{number}"
-
-    def _checkpointed(self) -> set[int]:
-        """Finds the trials that have checkpoints; what belongs to none of this study's is removed."""
-        names = self.resources.store.children(f"checkpoints/{self.resources.journal.row.id}")
-        numbers = {int(name) for name in names if name.isdigit()}
-        for number in [number for number in numbers if number >= self.state.next_trial]:
-            self.resources.store.remove(self._checkpoints(number))
-            numbers.discard(number)
-        return numbers
 
 
 def _failure_of(ask: Callable[[], None]) -> Exception | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from automl_core.engine.keeping import Dropped
 from automl_core.types import Job, Observation, Outcome
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ class Progress:
 
     def incumbent(self, trial: int, value: float) -> None:
         """Another candidate is the best now."""
+
+    def dropped(self, checkpoints: Sequence[Dropped]) -> None:
+        """Checkpoints were given up to keep the disk budget."""
 
     def stopping(self) -> None:
         """The run was interrupted and ends at the next unit. Called within a signal handler: do little."""

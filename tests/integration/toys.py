@@ -63,6 +63,7 @@ class ToyPlugin:
     @hookimpl
     def automl_searchers(self, register: Register) -> None:
         register("asha", "automl_searchers.asha:ASHA", summary="halving")
+        register("random", "automl_searchers.complete:RandomSearch", summary="uniform draws")
 
 
 def toy_registry(*extra: Any) -> Registry:

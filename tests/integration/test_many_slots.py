@@ -1,0 +1,217 @@
+"""Several jobs at once, on a clock of its own: lost workers, simulated time, and what replays from it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import toy_registry
+
+from automl_core import Study, StudyFailed
+from automl_core.engine.state import StudyState
+from automl_core.engine.worker import Task, Worker
+from automl_core.interfaces import Executor
+from automl_core.plugins import use_registry
+from automl_core.records import Workspace
+from automl_core.types import Job, Outcome
+
+
+@pytest.fixture(autouse=True)
+def _toys() -> Iterator[None]:
+    with use_registry(toy_registry()):
+        yield
+
+
+class Shuffling(Executor):
+    """Holds several jobs and ends them in an order of its own; some lose their worker.
+
+    Args:
+        slots: How many jobs it holds.
+        lose: Gives whether a job's worker is lost.
+        seed: Of the order.
+    """
+
+    def __init__(self, slots: int, lose: Mapping[int, int] | None = None, seed: int = 0) -> None:
+        self._slots = slots
+        self.lose = dict(lose or {})
+        self.random = random.Random(seed)
+        self.tasks: list[Task] = []
+        self.most = 0
+        self.performed: list[Job] = []
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    def start(self, worker: Worker, since: float = 0.0) -> None:
+        self.worker = worker
+        self.tasks.clear()
+        self._cut = False
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+        self.most = max(self.most, len(self.tasks))
+
+    def wait(self) -> Sequence[tuple[Job, Outcome]]:
+        task = self.tasks.pop(self.random.randrange(len(self.tasks)))
+        self.performed.append(task.job)
+        if self.lose.get(task.job.trial, 0) > task.job.attempt:
+            self.worker.forget(task.job.trial)
+            return [(task.job, Outcome("lost", task.job.from_budget))]
+        return [(task.job, self.worker.perform(task, lambda: self._cut))]
+
+    def cut(self) -> None:
+        self._cut = True
+
+    def close(self) -> None:
+        self.tasks.clear()
+
+
+def toy(directory: Path, **settings: Any) -> Study:
+    return Study(**{"space": "toy", "trials": 12, "max_budget": 4, "name": "study", "workspace": directory} | settings)
+
+
+def shown(workspace: Path, name: str = "study") -> Any:
+    return Workspace(workspace).record(name).to_json(times=False)["trials"]
+
+
+def test_all_slots_are_used_and_the_journal_replays_to_the_same_decisions(tmp_path: Path) -> None:
+    executor = Shuffling(slots=5)
+    study = toy(tmp_path, evaluator="taught", executor=executor, trials=30).run()
+    assert executor.most == 5
+    state = StudyState(study.assembly.searcher(), study.assembly.problem)
+    state.replay(study.record.journal.events())  # raises where a decision differs
+    assert state.incumbent == study.best.trial
+    assert not state.queue
+    assert state.searcher.finished()
+
+
+def test_no_teacher_is_trained_twice_whatever_the_order(tmp_path: Path) -> None:
+    for seed in range(5):
+        executor = Shuffling(slots=4, seed=seed)
+        toy(tmp_path, evaluator="taught", executor=executor, name=f"study-{seed}", seed=seed).run()
+        support = [job.instruction for job in executor.performed if job.role == "support"]
+        teachers = [told["description"] for told in support if told["purpose"] == "artefact"]
+        budgets = [(job.trial, job.to_budget) for job in executor.performed]
+        assert len(budgets) == len(set(budgets)), "a job was performed twice"
+        assert len(teachers) == 1, "one description, so one teacher"
+
+
+def test_a_lost_worker_changes_nothing_but_the_attempts(tmp_path: Path) -> None:
+    """The job goes on from its last checkpoint; the same order of ends gives the same trials."""
+    toy(tmp_path / "calm", executor=Shuffling(slots=1)).run()
+    toy(tmp_path / "stormy", executor=Shuffling(slots=1, lose={2: 1, 5: 2})).run()
+    calm, stormy = shown(tmp_path / "calm"), shown(tmp_path / "stormy")
+    for one in (*calm, *stormy):
+        one.pop("attempts")
+    assert calm == stormy
+
+
+def test_attempts_are_journalled_and_replayed(tmp_path: Path) -> None:
+    study = toy(tmp_path, executor=Shuffling(slots=3, lose={1: 2})).run()
+    attempts = [
+        payload["job"]["attempt"]
+        for kind, payload in study.record.journal.events()
+        if kind == "ask" and payload["job"]["trial"] == 1 and payload["job"]["from_budget"] == 0
+    ]
+    assert attempts == [0, 1, 2]
+    StudyState(study.assembly.searcher(), study.assembly.problem).replay(study.record.journal.events())
+
+
+def test_a_worker_lost_a_third_time_fails_the_trial_and_the_study_goes_on(tmp_path: Path) -> None:
+    study = toy(tmp_path, executor=Shuffling(slots=2, lose={3: 3})).run()
+    assert study.status == "finished"
+    (failed,) = study.record.failures()
+    assert failed.number == 3
+    assert "died three times over" in failed.error
+
+
+def test_outcomes_of_an_older_attempt_are_dropped(tmp_path: Path) -> None:
+    class Echoing(Shuffling):
+        """Reports a lost job once more when its second attempt is already out."""
+
+        def wait(self) -> Sequence[tuple[Job, Outcome]]:
+            found = list(super().wait())
+            if found[0][1].status == "lost":
+                return found
+            job, outcome = found[0]
+            if job.attempt:
+                found.insert(0, (Job(job.trial, job.configuration, job.from_budget, job.to_budget), outcome))
+            return found
+
+    study = toy(tmp_path, executor=Echoing(slots=2, lose={2: 1})).run()
+    assert study.status == "finished"
+    tells = [payload["trial"] for kind, payload in study.record.journal.events() if kind == "tell"]
+    asks = [
+        payload["job"]["trial"]
+        for kind, payload in study.record.journal.events()
+        if kind == "ask" and payload["job"]["attempt"] == 0
+    ]
+    assert sorted(tells) == sorted(asks)
+
+
+def test_an_interrupted_study_goes_on_with_other_workers(tmp_path: Path) -> None:
+    class Stopping(Shuffling):
+        def wait(self) -> Sequence[tuple[Job, Outcome]]:
+            if len(self.performed) == 6:
+                raise KeyboardInterrupt
+            return super().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path, executor=Stopping(slots=3)).run()
+    study = Study.resume("study", workspace=tmp_path, executor=Shuffling(slots=5))
+    assert study.status == "finished"
+    assert all(row["status"] in ("completed", "stopped") for row in shown(tmp_path))
+
+
+# -- simulated time ----------------------------------------------------------------------------------------------------
+
+
+def seconds(configuration: Mapping[str, Any], budget: int, seed: int) -> float:
+    return sum(configuration.values()) / 33
+
+
+def test_simulated_workers_share_the_virtual_time(tmp_path: Path) -> None:
+    """Jobs of 10 s each: 12 trials take 120 s with one worker and 30 s with four, whatever they take here."""
+    from automl_core.functions import FunctionEvaluator
+    from automl_core.types import Observation
+
+    class Lasting(FunctionEvaluator):
+        def start(self, description: Any, context: Any) -> Any:
+            evaluation = super().start(description, context)
+            advance = evaluation.advance
+
+            def dated(job: Job) -> Iterator[Observation]:
+                for one in advance(job):
+                    yield Observation(one.unit, one.metrics, seconds=10.0)
+
+            evaluation.advance = dated  # type: ignore[method-assign]
+            return evaluation
+
+    for workers, lasted in ((1, 120.0), (4, 30.0), (100, 10.0)):
+        study = toy(
+            tmp_path,
+            evaluator=Lasting(seconds),
+            searcher="random",
+            executor="simulated",
+            workers=workers,
+            max_budget=1,
+            name=f"on-{workers}",
+        ).run()
+        assert study.record.journal.last_at() == lasted
+        assert study.trials["cost"].sum() == 120.0
+
+
+def test_a_simulated_study_goes_on_at_its_last_event(tmp_path: Path) -> None:
+    study = toy(tmp_path, executor="simulated", workers=3).run()
+    before = study.record.journal.last_at()
+    after = Study.resume("study", workspace=tmp_path, trials=20).record.journal.last_at()
+    assert after > before
+
+
+def test_every_candidate_lost_fails_the_study(tmp_path: Path) -> None:
+    with pytest.raises(StudyFailed, match="died three times over"):
+        toy(tmp_path, trials=2, executor=Shuffling(slots=2, lose={0: 3, 1: 3})).run()
