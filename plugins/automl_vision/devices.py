@@ -1,4 +1,4 @@
-"""Devices: what the user asks for, held against what torch sees."""
+"""Devices: what the user asks for, held against what torch sees; and waiting for them."""
 
 from __future__ import annotations
 
@@ -34,3 +34,9 @@ def resolve_device(device: str) -> str:
         there = f"torch sees {count} of them" if count else "torch sees no GPU at all"
         raise RequestError(f"device {device!r} must be there, but {there}; pass --device auto or cpu")
     return f"cuda:{number}"
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until a device has done what it was given; the CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

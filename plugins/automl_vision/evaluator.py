@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +19,33 @@ from automl_vision.presets import presets
 from automl_vision.trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
+    from automl_vision.costs import Sizes
     from automl_vision.data import ImageDataset
+
+log = logging.getLogger(__name__)
 
 
 class GraphEvaluator(Evaluator):
     """Trains knowledge-transfer graphs with the collaborative trainer; a network on labels alone is the smallest one.
+
+    Metrics are those of the target, which is what is kept: ``accuracy`` (a fraction) and ``loss`` on validation data;
+    ``flops``, the multiply-accumulates of convolutions and matrix products for one image of the data set's size;
+    ``params``, its trainable numbers; ``latency``, the median seconds of a forward pass of one image on the study's
+    device and threads. The last three are reported where an objective or a constraint names them.
 
     Args:
         trainer: How everything is trained; the defaults when None.
     """
 
     unit: ClassVar[str] = "epochs"
-    metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min"}
+    metrics: ClassVar[Mapping[str, Direction]] = {
+        "accuracy": "max",
+        "loss": "min",
+        "flops": "min",
+        "params": "min",
+        "latency": "min",
+    }
+    fixed_metrics: ClassVar[frozenset[str]] = frozenset({"flops", "params", "latency"})
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
     offers: ClassVar[frozenset[str]] = frozenset({"network"})
     default_dataset: ClassVar[str | None] = "digits"
@@ -37,6 +53,8 @@ class GraphEvaluator(Evaluator):
 
     def __init__(self, trainer: TrainerSettings | None = None) -> None:
         self.trainer = trainer or TrainerSettings()
+        self._sizes: Sizes | None = None
+        self._foreseen: dict[tuple[str, Sizes], Mapping[str, float]] = {}
 
     def resolve_device(self, device: str) -> str:
         """Gives ``cpu`` or ``cuda:i``; ``auto`` takes the first GPU that torch sees, or else the CPU."""
@@ -54,9 +72,30 @@ class GraphEvaluator(Evaluator):
 
     def _check_sizes(self, dataset: ImageDataset) -> None:
         from automl_vision.augmentation import Augmentation
+        from automl_vision.costs import Sizes
 
         Augmentation(self.trainer.pad).check(dataset.image_size)
         self.trainer.batches(len(dataset.split("train")))
+        self._sizes = Sizes.of(dataset)
+
+    def foresee(self, description: Description) -> Mapping[str, float]:
+        """Counts ``flops`` and ``params`` of the target, once for each model, for the data set last checked.
+
+        Gives nothing before a data set was checked, nor for a target that cannot be counted: its training says why.
+        """
+        target = self._graph(description).node(TARGET)
+        if self._sizes is None:
+            return {}
+        key = (target.signature, self._sizes)
+        if key not in self._foreseen:
+            from automl_vision.costs import count_costs
+
+            try:
+                self._foreseen[key] = count_costs(target, self._sizes)
+            except Exception as error:  # noqa: BLE001 - a stranger's model may fail in any way, as it will in its trial
+                log.warning("flops and params of %s cannot be told before training: %r", target.signature, error)
+                self._foreseen[key] = {}
+        return self._foreseen[key]
 
     def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
         """``quick`` is a few epochs, sized from the data set; ``paper`` is Minami et al.'s recipe."""

@@ -18,12 +18,13 @@ from automl_core.interfaces import Context, Evaluation
 from automl_core.randomness import derive_seed
 from automl_core.types import Job, Observation
 from automl_spaces.graph import TARGET, KnowledgeTransferGraph
+from automl_vision.costs import Sizes, count_costs, latency
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
 from automl_vision.randomness import isolated_randomness
 from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.memory import keep_freed_memory
-from automl_vision.trainer.nodes import build_learners, build_networks
+from automl_vision.trainer.nodes import build_learners, build_networks, placed
 from automl_vision.trainer.settings import TrainerSettings
 from automl_vision.trainer.update import CollaborativeUpdate, Forward
 
@@ -47,7 +48,10 @@ class CollaborativeTrainer(Evaluation):
 
     Metrics: ``accuracy`` and ``loss`` (cross-entropy) of the target on validation (on test when the split is
     ``final``), ``accuracy_1`` to ``accuracy_N`` of every node, and ``train_loss``, the mean of the target's loss L_1
-    over the epoch (NaN as soon as any node's loss is not finite; the rest of that epoch is then left out).
+    over the epoch (NaN as soon as any node's loss is not finite; the rest of that epoch is then left out). Those of
+    ``flops``, ``params`` and ``latency`` (seconds) of the target that the context asks for are found once, and are the
+    same in every observation. The latency is that of a forward pass of one image as accuracy is measured: on the
+    context's device and threads, in the settings' precision.
 
     Args:
         graph: What to train.
@@ -80,6 +84,7 @@ class CollaborativeTrainer(Evaluation):
         self.forward = Forward(self.device, settings.precision)
         self.update = CollaborativeUpdate(self.networks, self._learners, self.forward)
         self._measured_frozen: dict[int, tuple[float, float]] = {}
+        self._costs: dict[str, float] = {}
 
     @property
     def target(self) -> ClassifierModule:
@@ -132,7 +137,21 @@ class CollaborativeTrainer(Evaluation):
         measured = self._measure()
         accuracy, loss = measured[TARGET]
         of_nodes = {f"accuracy_{number}": measured[number][0] for number in sorted(measured)}
-        return Observation(self.epoch, {"accuracy": accuracy, "loss": loss} | of_nodes | training, network=self.target)
+        self._find_costs(self.context.metrics - self._costs.keys())
+        asked = {name: value for name, value in self._costs.items() if name in self.context.metrics}
+        metrics = {"accuracy": accuracy, "loss": loss} | of_nodes | training | asked
+        return Observation(self.epoch, metrics, network=self.target)
+
+    def _find_costs(self, missing: frozenset[str]) -> None:
+        """Finds those of the target's flops, params and latency that are missing."""
+        node = self.graph.node(TARGET)
+        if missing & {"flops", "params"}:
+            self._costs |= count_costs(node, Sizes.of(self._dataset))
+        if "latency" in missing:
+            # A network of its own: measuring must change neither statistics nor modes of the one that is trained.
+            network = placed(Sizes.of(self._dataset).build(node), self.settings, self.device).eval()
+            images, _ = next(self.batches.measured())
+            self._costs["latency"] = latency(lambda: self.forward(network, images[:1]), self.device)
 
     def _measure(self) -> dict[int, tuple[float, float]]:
         """Gives accuracy and mean cross-entropy of every node on the images to measure on."""
@@ -178,6 +197,7 @@ class CollaborativeTrainer(Evaluation):
         """Writes networks, optimisers, parameters of losses and the epoch: tensors and plain Python values."""
         state = {
             "epoch": self.epoch,
+            "costs": self._costs,
             "networks": {number: self.networks[number].state_dict() for number in self._changing},
             "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self._learners},
             "losses": {learner.number: learner.losses.state_dict() for learner in self._learners},
@@ -196,6 +216,7 @@ class CollaborativeTrainer(Evaluation):
             learner.optimiser.load_state_dict(state["optimisers"][learner.number])
             learner.losses.load_state_dict(state["losses"][learner.number])
         self.epoch = state["epoch"]
+        self._costs = state.get("costs", {})  # version 0.1.0 wrote none
 
     def export(self, directory: Path) -> None:
         """Writes the target for :func:`automl_vision.load_exported`, and for graphs in which it is a frozen node."""

@@ -160,9 +160,14 @@ def build_networks(
                 options=node.options,
                 seed=derive_seed(seed, "node", number),
             )
-        memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
-        networks[number] = network.to(device).to(memory_format=memory_format)
+        networks[number] = placed(network, settings, device)
     return networks
+
+
+def placed(network: ClassifierModule, settings: TrainerSettings, device: torch.device) -> ClassifierModule:
+    """Moves a network to where it is trained, and lays it out in memory as the settings say."""
+    memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
+    return network.to(device).to(memory_format=memory_format)
 
 
 def _load_frozen(node: Node, directory: Path, dataset: ImageDataset) -> ClassifierModule:

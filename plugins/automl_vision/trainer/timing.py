@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from automl_vision.devices import synchronise
 from automl_vision.randomness import isolated_randomness
 
 if TYPE_CHECKING:
@@ -39,15 +40,10 @@ def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """Gives the mean seconds of a call, after a first one that warms up."""
     call()
-    _wait(device)
+    synchronise(device)
     begin, calls = time.perf_counter(), 0
     while calls < STEPS and time.perf_counter() - begin < PATIENCE:
         call()
-        _wait(device)
+        synchronise(device)
         calls += 1
     return (time.perf_counter() - begin) / calls
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
