@@ -122,6 +122,7 @@ def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
         artefacts=tuple(store.directory(f"artefacts/{address}") for address in requires),
         device=assembly.device,
         threads=assembly.threads,
+        metrics=assembly.named_metrics,
     )
     evaluation = assembly.evaluator.start(description, context)
     evaluation.load(store.directory(kept[-1]) / "evaluation")
