@@ -199,14 +199,19 @@ def _compare(study: Study, engine: Engine) -> None:
 
 
 def _ending(engine: Engine) -> str:
-    candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
-    return "failed" if candidates and engine.state.incumbent is None else "finished"
+    return "failed" if engine.state.incumbent is None else "finished"
 
 
 def _first_failure(engine: Engine) -> str:
     candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
+    if not candidates:
+        return (
+            "a search must find a configuration to begin with, but the space's rules and the constraints allow none; "
+            "loosen --constraint, or widen the space"
+        )
     first = next((trial for trial in candidates if trial.error), candidates[0])
+    how = "broke a constraint" if all(trial.status == "infeasible" for trial in candidates) else "failed"
     return (
-        f"at least one candidate must end with a value, but all {len(candidates)} failed; trial {first.number} was the "
+        f"at least one candidate must end with a value, but all {len(candidates)} {how}; trial {first.number} was the "
         f"first: {reason(first.error)}"
     )

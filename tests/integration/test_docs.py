@@ -33,7 +33,7 @@ SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
 """Languages of blocks that are not run; with ``file=PATH`` they are written."""
 
 REDUCED = (
-    "--trials 2 --max-budget 1 --threads 1 --set dataset.limit=60 "
+    "--trials 2 --max-budget 2 --threads 1 --set dataset.limit=60 "
     "--set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'"
 )
 """What ``automl run --space ktg`` is given besides, so that it takes seconds."""

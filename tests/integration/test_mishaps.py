@@ -27,7 +27,7 @@ from automl_core import (
     Study,
     StudyFailed,
 )
-from automl_core.engine.loop import Engine
+from automl_core.engine.keeping import Keeper
 from automl_core.engine.serial import SerialExecutor
 from automl_core.errors import RequestError
 from automl_core.interfaces import ArtefactRequest
@@ -360,14 +360,14 @@ def test_freeing_checkpoints_does_not_look_at_every_trial_at_every_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    needed = Engine._needed
+    needed = Keeper._needed
 
-    def counted(self: Engine, number: int) -> bool:
+    def counted(self: Keeper, number: int) -> bool:
         nonlocal looks
         looks += 1
         return needed(self, number)
 
-    monkeypatch.setattr(Engine, "_needed", counted)
+    monkeypatch.setattr(Keeper, "_needed", counted)
     study = Study(
         space="toy",
         evaluator=lambda configuration, budget, seed: sum(configuration.values()),

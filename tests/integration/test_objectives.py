@@ -10,10 +10,11 @@ import pytest
 from ConfigSpace import ConfigurationSpace
 from toys import toy_registry
 
-from automl_core import RequestError, Study
+from automl_core import RequestError, Study, StudyFailed
 from automl_core.engine.keeping import DiskBudgetError, Dropped
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import StudyState
+from automl_core.functions import FunctionEvaluator
 from automl_core.interfaces import Context, Description, Evaluation
 from automl_core.plugins import use_registry
 from automl_core.ranking import dominates
@@ -147,6 +148,20 @@ def test_a_study_remembers_its_constraints(tmp_path: Path) -> None:
     toy(tmp_path, constraint="size<=14").run()
     more = Study.resume("study", workspace=tmp_path, trials=40, evaluator=SizedEvaluator())
     assert all(row.metrics["size"] <= 14 for row in more.record.trials() if row.role == "candidate")
+
+
+def test_a_constraint_that_nothing_keeps_fails_the_study(tmp_path: Path) -> None:
+    # known only in training: the toys' latencies are whole numbers from 0
+    with pytest.raises(StudyFailed, match=r"all 24 broke a constraint; .* latency<=-1 must hold"):
+        toy(tmp_path / "later", constraint="latency<=-1").run()
+    space = ConfigurationSpace({"x": [1, 2, 3], "y": [1, 2, 3]})
+
+    class Knowing(FunctionEvaluator):
+        def foresee(self, description: Any) -> dict[str, float]:
+            return {"price": 5.0}
+
+    with pytest.raises(StudyFailed, match="the space's rules and the constraints allow none"):
+        study(tmp_path / "before", space=space, evaluator=Knowing(two_sided), constraint="price<=3").run()
 
 
 @pytest.mark.parametrize(

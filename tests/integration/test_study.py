@@ -311,7 +311,7 @@ def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"threads": 0}, "threads must be a whole number above 0"),
         ({"checkpoint": "some"}, "unknown checkpoint retention 'some'"),
-        ({"workers": 2}, "got 2 and executor 'serial' runs 1"),
+        ({"workers": 2, "executor": "serial"}, "got 2 and executor 'serial' runs 1"),
         ({"workspace": "/proc/nowhere"}, "a workspace must be a directory that can be made"),
         ({"device": "cuda:0"}, "runs on the cpu, but got device 'cuda:0'"),
         ({"name": "a/b"}, "printable text without '/'"),
@@ -329,7 +329,8 @@ def test_damaged_journal_is_named(content: bytes, tmp_path: Path) -> None:
         ({"options": {"serch": {}}}, "unknown part in options 'serch'"),
         ({"options": {"searcher": {"eta": "three"}}}, "'eta' of searcher asha must be int, but got 'three'"),
         ({"options": {"space": {"digit": 3}}}, "unknown option of space toy 'digit'; did you mean 'digits'"),
-        ({"objective": ["accuracy", "loss"]}, "one objective"),
+        ({"objective": ["accuracy", "accuracy:min"]}, "'accuracy' is named twice"),
+        ({"searcher": "asha", "max_budget": 1}, "min_budget < max_budget must hold"),
     ],
 )
 def test_wrong_requests_are_refused_before_anything_is_written(
