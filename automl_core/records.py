@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -25,11 +26,12 @@ WORKSPACE_VARIABLE = "AUTOML_WORKSPACE"
 DEFAULT_WORKSPACE = "automl-workspace"
 JOURNAL = "journal.sqlite"
 IDENTITY = "identity"
+INFEASIBLE = "infeasible"
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """One line of ``automl studies``."""
+    """One line of ``automl studies``. ``front`` counts the trials of the Pareto front; at most 1 with one objective."""
 
     name: str
     space: str
@@ -38,13 +40,17 @@ class StudySummary:
     status: str
     trials: int
     best_value: float | None
+    front: int
     objective: str
     created: float
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One line of ``automl show``. ``rung`` counts the rungs reached; ``value`` is what ranked, ``metrics`` are raw."""
+    """One line of ``automl show``.
+
+    ``rung`` counts the rungs reached; ``value`` and, by metric, ``objectives`` are what ranked; ``metrics`` are raw.
+    """
 
     number: int
     role: str
@@ -54,6 +60,7 @@ class TrialRow:
     budget: int
     rung: int
     value: float | None
+    objectives: Metrics
     metrics: Metrics
     cost: float
     attempts: int
@@ -226,7 +233,7 @@ class StudyRecord:
 
     @property
     def summary(self) -> StudySummary:
-        best = self.best()
+        front = self.front()
         return StudySummary(
             name=self.journal.row.name,
             space=self.spec.space.name,
@@ -234,7 +241,8 @@ class StudyRecord:
             dataset=self.spec.dataset.name if self.spec.dataset else None,
             status=self.status,
             trials=self.journal.candidates(),
-            best_value=best.value if best else None,
+            best_value=front[0].value if front else None,
+            front=len(front),
             objective=", ".join(self.spec.objectives),
             created=self.journal.row.created,
         )
@@ -243,15 +251,14 @@ class StudyRecord:
         """Lists the trials of both roles by number."""
         return [self._row(trial) for trial in self.journal.trials()]
 
-    @property
+    @cached_property
     def objectives(self) -> tuple[Objective, ...]:
         return tuple(parse_objective(text, {}, open_ended=True) for text in self.spec.objectives)
 
     def best(self) -> Best | None:
         """Gives the best candidate, or None when none has a value yet; of a front, the best in the first objective."""
         if len(self.spec.objectives) > 1:
-            front = self.front()
-            return min(front, key=lambda one: (self._losses(one), one.trial), default=None)
+            return next(iter(self.front()), None)
         trial = self.journal.best()
         return None if trial is None else self._best(trial)
 
@@ -267,28 +274,34 @@ class StudyRecord:
 
     def _best(self, trial: TrialUpdate) -> Best:
         assert trial.value is not None, "only trials with a value are ranked"
-        values = trial.objectives if len(self.objectives) > 1 else (trial.value,)
-        by_metric = {objective.metric: value for objective, value in zip(self.objectives, values, strict=True)}
+        by_metric = self._by_metric(trial)
         return Best(trial.number, trial.configuration, trial.budget, trial.metrics, trial.value, by_metric)
+
+    def _by_metric(self, trial: TrialUpdate) -> Metrics:
+        """Gives what ranks a trial by metric; the table holds the first value apart, and all where there are more."""
+        if trial.role == "support":  # ranked by nothing, and free to report less
+            named = [objective.metric for objective in self.objectives]
+            return {metric: trial.metrics[metric] for metric in named if metric in trial.metrics}
+        values = trial.objectives or (() if trial.value is None else (trial.value,))
+        return {objective.metric: value for objective, value in zip(self.objectives, values, strict=False)}
 
     def _losses(self, best: Best) -> Losses:
         return tuple(objective.loss(best.objectives[objective.metric]) for objective in self.objectives)
 
-    def draw_best(self) -> str | None:
-        """Draws the best description as text; None where nothing draws it, or where parts were Python objects.
+    def draw(self, one: Best) -> str | None:
+        """Draws a candidate's description as text; None where nothing draws it, or where parts were Python objects.
 
         No data are loaded for it.
         """
         from automl_core.assembly import build_evaluator, build_space
         from automl_core.plugins import get_registry
 
-        best = self.best()
-        if best is None or {"space", "evaluator"} & set(self.spec.objects):
+        if {"space", "evaluator"} & set(self.spec.objects):
             return None
         registry = get_registry()
         evaluator = build_evaluator(self.spec.evaluator, self.spec.trainer, {}, registry)
-        description = build_space(self.spec.space, {}, registry).decode(best.configuration)
-        return evaluator.draw(description, best.metrics)
+        description = build_space(self.spec.space, {}, registry).decode(one.configuration)
+        return evaluator.draw(description, one.metrics)
 
     def baselines(self, budget: int) -> list[TrialRow]:
         """Lists finished support trials of the search that trained something for comparison at a budget."""
@@ -307,7 +320,17 @@ class StudyRecord:
         return [{"budget": rung, "reached": sum(1 for budget in budgets if budget >= rung)} for rung in self.spec.rungs]
 
     def failures(self) -> list[TrialRow]:
-        return [row for row in self.trials() if row.status in OVER]
+        """Lists the trials that failed or diverged."""
+        return [row for row in self.trials() if row.status in OVER - {INFEASIBLE}]
+
+    def infeasible(self) -> list[TrialRow]:
+        """Lists the trials that violate a constraint."""
+        return [row for row in self.trials() if row.status == INFEASIBLE]
+
+    @property
+    def simulated_seconds(self) -> float | None:
+        """How much simulated time the study took; None where it runs in real time."""
+        return self.journal.last_at() if self.spec.executor.name == "simulated" else None
 
     def to_json(self, times: bool = True) -> Json:
         """Gives all of it as JSON; without times, two runs of the same study give the same."""
@@ -340,6 +363,7 @@ class StudyRecord:
             budget=trial.budget,
             rung=sum(1 for rung in self.spec.rungs if trial.budget >= rung) if trial.role == "candidate" else 0,
             value=trial.value,
+            objectives=self._by_metric(trial),
             metrics=trial.metrics,
             cost=trial.cost,
             attempts=trial.attempts,

@@ -23,7 +23,7 @@ COMMANDS = {
     "resume": "Go on with a study, or extend a finished one.",
     "studies": "List the studies of the workspace.",
     "show": "Show a study: trials, rungs, failures.",
-    "best": "Show the best configuration found.",
+    "best": "Show the best configuration found, or the Pareto front.",
     "retrain": "Train a found configuration for good and test it.",
     "export": "Write a trained network to a directory.",
     "delete": "Remove a study with its checkpoints.",

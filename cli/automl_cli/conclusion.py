@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from automl_cli.failures import INTERRUPTED
+from automl_cli.fronts import front_table
 from automl_cli.going_on import command_line, steps
-from automl_cli.output import budget_text, heading, number, print_json, seconds, table, value_text
+from automl_cli.output import budget_text, counted, heading, number, print_json, seconds, size, table, value_text
 from automl_cli.progress import Watcher, watch
 from automl_cli.settings import Settings
-from automl_core.errors import StudyFailed, reason
+from automl_core.errors import AutomlError, StudyFailed, reason
 
 if TYPE_CHECKING:
     from automl_core import Study
-    from automl_core.records import Best
+    from automl_core.records import Best, TrialRow
 
+FRONT_SHOWN = 20
 
 Result = TypeVar("Result")
 
@@ -35,7 +37,7 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], asked: int | No
     watcher = watch(settings, asked)
     try:
         study = watched(watcher, run)
-    except (StudyFailed, KeyboardInterrupt) as error:
+    except (AutomlError, KeyboardInterrupt) as error:
         if watcher.name and not settings.quiet:
             word = "show" if isinstance(error, StudyFailed) else "resume"
             click.echo(f"study {watcher.name} is kept: {command_line(settings, word, watcher.name)}", err=True)
@@ -43,7 +45,7 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], asked: int | No
     if settings.json:
         print_json(_document(study))
     else:
-        _print(settings, study, watcher.elapsed)
+        _print(settings, study, watcher)
     if study.status == "interrupted":
         click.get_current_context().exit(INTERRUPTED)
 
@@ -55,30 +57,54 @@ def watched(watcher: Watcher, run: Callable[[Watcher], Result]) -> Result:
 
 
 def _document(study: Study) -> dict[str, Any]:
-    best = study.record.best()
-    return {
+    front = study.record.front()
+    document = {
         "study": study.name,
         "status": study.status,
-        "best": None if best is None else best.to_json(),
-        "baselines": [dict(one) for one in study.baselines] if best is not None else [],
+        "best": front[0].to_json() if front else None,
+        "baselines": [dict(one) for one in study.baselines] if front else [],
     }
+    return document | ({"front": [one.to_json() for one in front]} if len(study.spec.objectives) > 1 else {})
 
 
-def _print(settings: Settings, study: Study, elapsed: float) -> None:
+def _print(settings: Settings, study: Study, watcher: Watcher) -> None:
     record = study.record
-    best = record.best()
-    if best is not None:
+    front = record.front()
+    if front and len(study.spec.objectives) > 1:
+        click.echo(_front(settings, front, study) + "\n")
+    elif front:
         drawing = study.draw_best()
-        click.echo(drawing.rstrip("\n") + "\n" if drawing else configuration_text(best.configuration) + "\n")
-        click.echo(_comparison(best, study) + "\n")
-    failures = record.failures()
-    if failures:
-        first = failures[0]
-        many = "1 trial failed, trial" if len(failures) == 1 else f"{len(failures)} trials failed, the first was trial"
-        click.echo(f"{many} {first.number}: {reason(first.error)}\n")
-    click.echo(_ending(settings, study, best, elapsed))
+        click.echo(drawing.rstrip("\n") + "\n" if drawing else configuration_text(front[0].configuration) + "\n")
+        click.echo(_comparison(front[0], study) + "\n")
+    for trials, one, many in (
+        (record.failures(), "1 trial failed, trial", "trials failed, the first was trial"),
+        (
+            record.infeasible(),
+            "1 trial violates a constraint, trial",
+            "trials violate a constraint, the first is trial",
+        ),
+    ):
+        if trials:
+            click.echo(_first_of(trials, one, many) + "\n")
+    for why, count in watcher.drops.items():
+        room = f"{counted(count, 'checkpoint')}, {size(watcher.dropped_bytes[why])}"
+        click.echo(f"Dropped to keep the disk budget: {room}; {why}\n")
+    click.echo(_ending(settings, study, bool(front), watcher.elapsed))
     if study.status == "finished":
-        click.echo("\n" + _next(settings, study.name, record.summary.trials))
+        leader = front[0].trial if front and len(study.spec.objectives) > 1 else None
+        click.echo("\n" + _next(settings, study.name, record.summary.trials, leader))
+
+
+def _first_of(trials: Sequence[TrialRow], one: str, many: str) -> str:
+    first = trials[0]
+    return f"{one if len(trials) == 1 else f'{len(trials)} {many}'} {first.number}: {reason(first.error)}"
+
+
+def _front(settings: Settings, front: Sequence[Best], study: Study) -> str:
+    """Lists the front of several objectives, and the baselines; which of them to draw is for ``automl best`` to say."""
+    shown = front_table(study.record, front[:FRONT_SHOWN], "trial of the front", study.baselines)
+    more = len(front) - FRONT_SHOWN
+    return shown if more <= 0 else f"{shown}\n  and {more} more: {command_line(settings, 'best', study.name)}"
 
 
 def configuration_text(configuration: Mapping[str, Any]) -> str:
@@ -97,18 +123,21 @@ def _comparison(best: Best, study: Study) -> str:
     return table(("validation", metric, "trained for"), rows, right=(metric,))
 
 
-def _ending(settings: Settings, study: Study, best: Best | None, elapsed: float) -> str:
+def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) -> str:
     name = heading(study.name)
     if study.status == "finished":
         trials = study.record.summary.trials
-        return f"Study {name} is finished: {trials} trials; this run took {seconds(elapsed)}."
+        simulated = study.record.simulated_seconds
+        virtual = "" if simulated is None else f" in {seconds(simulated)} of simulated time"
+        return f"Study {name} is finished: {trials} trials{virtual}; this run took {seconds(elapsed)}."
     why = "was interrupted" if study.status == "interrupted" else "reached its time limit"
-    so_far = "" if best is not None else " before a trial was finished"
+    so_far = "" if any_done else " before a trial was finished"
     return f"Study {name} {why}{so_far}; nothing is lost. Go on with:\n  {command_line(settings, 'resume', study.name)}"
 
 
-def _next(settings: Settings, name: str, trials: int) -> str:
+def _next(settings: Settings, name: str, trials: int, leader: int | None) -> str:
     """Writes the commands to go on with, each below what it does: commands are never wrapped."""
     return "Go on with\n" + "\n".join(
-        f"  {click.style(f'# {what}', dim=True)}\n  {command}" for command, what in steps(settings, name, trials)
+        f"  {click.style(f'# {what}', dim=True)}\n  {command}"
+        for command, what in steps(settings, name, trials, leader)
     )

@@ -53,11 +53,19 @@ class LiveProgress(Watcher):
         if not self.name:
             return Text("preparing", style="dim")
         lines = [Text.assemble((self.name, "bold"), "  ", (self.parts, "dim")), self._line("begun", self._begun())]
-        lines += [self._line("now", self._job(running)) for running in list(self.running.values())[:JOBS_SHOWN]]
+        running = list(self.running.values())
+        lines += [self._line("now", self._job(one)) for one in running[:JOBS_SHOWN]]
+        if len(running) > JOBS_SHOWN:
+            lines.append(self._line("", Text(f"and {len(running) - JOBS_SHOWN} more jobs", style="dim")))
         if self.best is not None:
             lines.append(self._line("best", Text(self.best_text(), style="green")))
         if self.failures:
             lines.append(self._line("failed", Text(f"{self.failures}, last {self.last_failure}", style="yellow")))
+        if self.violations:
+            text = f"{self.violations}, last {self.last_violation}"
+            lines.append(self._line("refused", Text(text, style="dim")))
+        if self.drops:
+            lines.append(self._line("dropped", Text(f"{self.drops.total()}, last {self.last_drop}", style="dim")))
         if self.is_stopping:
             lines.append(Text(STOPPING, style="yellow"))
         for line in lines:
@@ -76,7 +84,8 @@ class LiveProgress(Watcher):
 
     def _job(self, running: Running) -> Text:
         job = running.job
-        text = Text(f"{self.subject(job, running.label)}, {running.reached} of {job.to_budget} {self.unit}")
+        so_far = f"from {job.from_budget} to" if running.reached is None else f"{running.reached} of"
+        text = Text(f"{self.subject(job, running.label)}, {so_far} {job.to_budget} {self.unit}")
         if running.curve:
             text.append(f"  {sparkline(running.curve)}  ", style="cyan")
             text.append(f"{self.metric} {number(self.metric, running.curve[-1])}")

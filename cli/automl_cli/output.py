@@ -14,6 +14,8 @@ import click
 
 UNBOUNDED = 100_000
 _NARROWEST = 20
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+_COUNTS = ("flops", "params")
 
 
 def print_json(document: Any) -> None:
@@ -105,11 +107,21 @@ def percent(fraction: float | None) -> str:
 
 
 def number(metric: str, value: float | None) -> str:
-    """Writes a metric's value: accuracies that are fractions in percent, everything else in four digits."""
+    """Writes a metric's value for people to read.
+
+    Accuracies that are fractions are written in percent, ``flops`` and ``params`` with a prefix (1.12 G, 0.47 M),
+    ``latency``, which is in seconds, in milliseconds, and everything else in four digits.
+    """
     if value is None or not math.isfinite(value):
         return "-" if value is None else "not finite"
-    if metric.partition("_")[0] == "accuracy" and 0 <= value <= 1:
+    kind = metric.partition("_")[0]
+    if kind == "accuracy" and 0 <= value <= 1:
         return percent(value)
+    if kind == "latency":
+        return f"{1000 * value:.3g} ms" if value < 0.1 else f"{1000 * value:,.0f} ms"
+    for factor, prefix in _PREFIXES if kind in _COUNTS else ():
+        if abs(value) >= factor / 10:
+            return f"{value / factor:,.2f} {prefix}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
@@ -128,6 +140,19 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def counted(count: int, what: str) -> str:
+    """Writes a number of things: 1 worker, 1,000 workers."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def size(count: int) -> str:
+    """Writes a number of bytes: 512 bytes, 1.2 MB."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return counted(count, "byte")
 
 
 def budget_text(budget: int, unit: str) -> str:

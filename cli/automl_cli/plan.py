@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from automl_cli.output import facts, heading, print_json, seconds, value_text
+from automl_cli.output import counted, facts, heading, print_json, seconds, value_text
 from automl_cli.settings import Settings
 
 
@@ -15,30 +15,37 @@ def print_plan(settings: Settings, plan: dict[str, Any]) -> None:
     if settings.json:
         print_json(plan)
         return
-    unit, size = plan["unit"], plan["size"]
+    unit = plan["unit"]
     cost, estimated = plan["seconds_per_unit"], plan["estimated_seconds"]
+    simulated = " of simulated time" if plan["executor"] == "simulated" else ""
     click.echo(heading(f"study {plan['name']} would run; nothing was started"))
     click.echo(
         facts(
             [
-                (
-                    "space",
-                    f"{plan['space']}, " + ("infinitely many" if size is None else f"{size:,}") + " configurations",
-                ),
+                ("space", f"{plan['space']}, {_size(plan)}"),
                 ("searcher", plan["searcher"]),
+                ("objective" if len(plan["objectives"]) == 1 else "objectives", ", ".join(plan["objectives"])),
+                ("constraints", ", ".join(plan["constraints"])),
                 ("trials", "as many as the searcher asks for" if plan["trials"] is None else f"{plan['trials']:,}"),
                 ("budgets", f"{plan['min_budget']} to {plan['max_budget']} {unit}"),
                 ("rungs", ", ".join(str(rung) for rung in plan["rungs"]) + f" {unit}"),
                 ("data", _data(plan.get("dataset") or {})),
                 ("preset", plan["preset"]),
+                ("executor", f"{plan['executor']}, {counted(plan['workers'], 'worker')}"),
                 ("device", f"{plan['device']}, threads {plan['threads']}"),
                 ("cost", "" if cost is None else f"about {seconds(cost)} for one of the {unit} of a typical trial"),
-                ("time", "unknown" if estimated is None else f"about {seconds(estimated)}"),
+                ("time", "unknown" if estimated is None else f"about {seconds(estimated)}{simulated}"),
             ]
         )
     )
     for note in plan["notes"]:
         click.echo(f"  {note}")
+
+
+def _size(plan: dict[str, Any]) -> str:
+    """Writes how large the space is; how much of it keeps constraints is known only once all of it was looked at."""
+    many = "infinitely many" if plan["size"] is None else f"{plan['size']:,}"
+    return f"{many} configurations" + (" before constraints" if plan["constraints"] else "")
 
 
 def _data(described: dict[str, Any]) -> str:

@@ -10,21 +10,24 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
 
-from automl_cli.output import budget_text, is_terminal, measured, number, seconds
+from automl_cli.output import budget_text, is_terminal, measured, number, seconds, size
 from automl_cli.settings import Settings
 from automl_core.engine.progress import Progress
 from automl_core.errors import reason
-from automl_core.types import Job, Observation, Outcome
+from automl_core.ranking import Losses, dominates
+from automl_core.types import OVER, Job, Objective, Observation, Outcome
 
 if TYPE_CHECKING:
     from automl_core import Study
+    from automl_core.engine.keeping import Dropped
 
 HEARTBEAT_SECONDS = 10.0
 STOPPING = "stopping as soon as the running jobs can be kept; Ctrl-C again stops at once"
@@ -32,11 +35,14 @@ STOPPING = "stopping as soon as the running jobs can be kept; Ctrl-C again stops
 
 @dataclass
 class Running:
-    """A job that is running; ``curve`` holds the objective's value at each unit that was seen of its trial."""
+    """A job that is running; ``curve`` holds the objective's value at each unit that was seen of its trial.
+
+    ``reached`` is None until a unit was seen; of a job in another process none is.
+    """
 
     job: Job
     label: str
-    reached: int
+    reached: int | None
     curve: list[float]
 
 
@@ -65,8 +71,16 @@ class Watcher(Progress):
         self._support: set[int] = set()
         self.failures = 0
         self.last_failure = ""
+        self.violations = 0
+        self.last_violation = ""
+        self.drops: Counter[str] = Counter()
+        self.dropped_bytes: Counter[str] = Counter()
+        self.last_drop = ""
         self.is_stopping = False
         self.best: tuple[int, float] | None = None
+        self.objectives: tuple[Objective, ...] = ()
+        self.front: dict[int, Losses] = {}
+        self._furthest = 0
         self.running: dict[int, Running] = {}
         self.curves: dict[int, list[float]] = {}
         self.reached: dict[int, int] = {}
@@ -94,13 +108,16 @@ class Watcher(Progress):
         for row in record.trials():
             self.reached[row.number] = row.budget
             self._seen(row.number, row.role)
-        best = record.best()
-        if best is not None and not self.counts_trainings:
-            self.best = (best.trial, best.value)
+        self.objectives = record.objectives
+        front = record.front()
+        if front and not self.counts_trainings:
+            self.best = (front[0].trial, front[0].value)
+            self._furthest = front[0].budget
+            self.front = {one.trial: self._losses(list(one.objectives.values())) for one in front}
 
     def job_started(self, job: Job, label: str) -> None:
         self._seen(job.trial, job.role)
-        self.running[job.trial] = Running(job, label, job.from_budget, self.curves.setdefault(job.trial, []))
+        self.running[job.trial] = Running(job, label, None, self.curves.setdefault(job.trial, []))
 
     def observed(self, job: Job, observation: Observation) -> None:
         running = self.running.get(job.trial)
@@ -117,12 +134,22 @@ class Watcher(Progress):
         self.trainings += 1
         if self.best is not None and job.trial == self.best[0] and self.metric in outcome.metrics:
             self.best = (job.trial, outcome.values[0] if outcome.values else outcome.metrics[self.metric])
-        if outcome.status in ("failed", "diverged"):
+        self._judge(job, outcome)
+        if outcome.status == "infeasible":
+            self.violations += 1
+            self.last_violation = f"{self.subject(job, label)} violates a constraint: {reason(outcome.error)}"
+        elif outcome.status in OVER:
             self.failures += 1
             self.last_failure = f"{self.subject(job, label)} {outcome.status}: {reason(outcome.error)}"
 
     def incumbent(self, trial: int, value: float) -> None:
         self.best = (trial, value)
+
+    def dropped(self, checkpoints: Sequence[Dropped]) -> None:
+        for one in checkpoints:
+            self.drops[one.reason] += 1
+            self.dropped_bytes[one.reason] += one.size
+            self.last_drop = f"the checkpoint of trial {one.trial} ({size(one.size)}): {one.reason}"
 
     def stopping(self) -> None:
         """The first Ctrl-C has come; the run ends at the next unit."""
@@ -153,7 +180,25 @@ class Watcher(Progress):
             return ""
         trial, value = self.best
         after = f" after {budget_text(self.reached[trial], self.unit)}" if trial in self.reached else ""
-        return f"trial {trial}, {self.metric} {number(self.metric, value)}{after}"
+        front = f"front of {len(self.front)}, led by " if len(self.objectives) > 1 and trial in self.front else ""
+        return f"{front}trial {trial}, {self.metric} {number(self.metric, value)}{after}"
+
+    def _judge(self, job: Job, outcome: Outcome) -> None:
+        """Follows the front of several objectives among the candidates that got furthest."""
+        if len(self.objectives) < 2 or job.role != "candidate":
+            return
+        self.front.pop(job.trial, None)
+        if not outcome.values or outcome.budget < self._furthest:
+            return
+        if outcome.budget > self._furthest:
+            self._furthest, self.front = outcome.budget, {}
+        losses = self._losses(outcome.values)
+        if not any(dominates(other, losses) for other in self.front.values()):
+            self.front = {number: other for number, other in self.front.items() if not dominates(losses, other)}
+            self.front[job.trial] = losses
+
+    def _losses(self, values: Sequence[float]) -> Losses:
+        return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
 
 
 class PlainProgress(Watcher):
@@ -184,27 +229,40 @@ class PlainProgress(Watcher):
 
     def observed(self, job: Job, observation: Observation) -> None:
         super().observed(job, observation)
-        if self.clock() - self._last >= HEARTBEAT_SECONDS:
-            where = f"now {self.subject(job, self._label(job))} at {observation.unit} of {job.to_budget} {self.unit}"
-            best = f", best {self.best_text()}" if self.best else ""
-            self._write(f"{self.count()} in {seconds(self.elapsed)}{best}, {where}")
+        where = f"now {self.subject(job, self._label(job))} at {observation.unit} of {job.to_budget} {self.unit}"
+        self._heartbeat(f", {where}")
 
     def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
         super().job_finished(job, outcome, label)
-        if outcome.status in ("failed", "diverged"):
+        if outcome.status == "infeasible" and self.every_job:
+            self._write(self.last_violation)
+        elif outcome.status in OVER and outcome.status != "infeasible":
             self._write(self.last_failure)
         elif job.role == "support" or self.every_job:
             result = measured(outcome.metrics) if self.every_job else self._objective(outcome)
             after = budget_text(outcome.budget, self.unit)
             self._write(f"{self.subject(job, label)}: {result} after {after} ({seconds(outcome.cost)})")
+        else:
+            self._heartbeat()
 
     def incumbent(self, trial: int, value: float) -> None:
         super().incumbent(trial, value)
         self._write(f"best so far: {self.best_text()} ({self.count()}, {seconds(self.elapsed)})")
 
+    def dropped(self, checkpoints: Sequence[Dropped]) -> None:
+        for one in checkpoints:
+            super().dropped([one])
+            self._write(f"dropped {self.last_drop}")
+
     def stopping(self) -> None:
         super().stopping()
         self._write(STOPPING)
+
+    def _heartbeat(self, where: str = "") -> None:
+        """Writes how far the run is, after a while without a line; jobs in other processes show by their ends alone."""
+        if self.clock() - self._last >= HEARTBEAT_SECONDS:
+            best = f", best {self.best_text()}" if self.best else ""
+            self._write(f"{self.count()} in {seconds(self.elapsed)}{best}{where}")
 
     def _objective(self, outcome: Outcome) -> str:
         shown = {self.metric: outcome.metrics[self.metric]} if self.metric in outcome.metrics else outcome.metrics

@@ -7,13 +7,15 @@ options::
     searcher: {name: asha, eta: 3}
     dataset: digits
     trainer: {batch: 64}
-    objective: accuracy
+    objective: [accuracy, flops]
+    constraint: params<=1e6
     trials: 20
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,7 @@ from automl_core.spec import PARTS
 NAMED_PARTS = tuple(part for part in PARTS if part != "trainer")
 PLAIN_KEYS = (
     "objective",
+    "constraint",
     "min_budget",
     "max_budget",
     "trials",
@@ -34,12 +37,15 @@ PLAIN_KEYS = (
     "preset",
     "time_limit",
     "workers",
+    "dask",
     "device",
     "threads",
     "checkpoint",
+    "disk_budget",
+    "store",
     "name",
 )
-SEVERAL = ("estimator", "objective")
+SEVERAL = ("estimator", "objective", "constraint")
 
 _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
@@ -89,6 +95,21 @@ def duration(context: click.Context, parameter: click.Parameter, text: str | Non
     if total <= 0:
         raise click.BadParameter(f"a time above 0 is wanted, such as 90s, 10m or 1h30m, but got {text!r}")
     return total
+
+
+def constraints(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Passes constraints on; one that a shell has cut at < or > is refused here, since only here that can be told.
+
+    Raises:
+        RequestError: For a text without a comparison.
+    """
+    for text in texts:
+        if not {"<", ">"} & set(text):
+            raise RequestError(
+                f"a constraint must be METRIC<=NUMBER or METRIC>=NUMBER, but got {text!r}; put it in quotes, since a "
+                f"shell takes < and > for itself: --constraint {shlex.quote((text.strip() or 'flops') + '<=1.5e9')}"
+            )
+    return texts
 
 
 @dataclass(frozen=True)

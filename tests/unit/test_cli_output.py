@@ -11,12 +11,14 @@ import pytest
 from automl_cli import output
 from automl_cli.output import (
     budget_text,
+    counted,
     facts,
     measured,
     number,
     percent,
     print_json,
     seconds,
+    size,
     table,
     value_text,
 )
@@ -69,8 +71,14 @@ def test_a_table_without_rows_has_its_titles() -> None:
         ("error", 0.05, "0.05"),
         ("accuracy", 93.0, "93"),
         ("loss", 0.33119, "0.3312"),
-        ("flops", 1.12e9, "1,120,000,000"),
-        ("params", 464154, "464,154"),
+        ("flops", 1.12e9, "1.12 G"),
+        ("flops", 3.2e13, "32.00 T"),
+        ("params", 464154, "0.46 M"),
+        ("params", 46415, "46,415"),
+        ("latency", 0.00123, "1.23 ms"),
+        ("latency", 2.5e-5, "0.025 ms"),
+        ("latency", 1.5, "1,500 ms"),
+        ("latency", None, "-"),
         ("loss", None, "-"),
         ("accuracy", None, "-"),
         ("loss", math.nan, "not finite"),
@@ -94,6 +102,17 @@ def test_percent() -> None:
 )
 def test_seconds(value: float | None, text: str) -> None:
     assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (1_250_000, "1.2 MB"), (5 * 10**9, "5.0 GB")]
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_counts() -> None:
+    assert [counted(count, "worker") for count in (1, 2, 1000)] == ["1 worker", "2 workers", "1,000 workers"]
 
 
 @pytest.mark.parametrize(

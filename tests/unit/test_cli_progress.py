@@ -14,7 +14,9 @@ from automl_cli import progress as progress_module
 from automl_cli.live import LiveProgress, sparkline
 from automl_cli.progress import PlainProgress, Watcher, watch
 from automl_cli.settings import Settings
-from automl_core.types import Job, Observation, Outcome, Point
+from automl_core.engine.keeping import Dropped
+from automl_core.records import Best
+from automl_core.types import Job, Objective, Observation, Outcome, Point
 
 
 class Clock:
@@ -24,10 +26,21 @@ class Clock:
         return self.now
 
 
-def study(trials: list[Any] | None = None, best: Any = None, asked: int | None = 20) -> Any:
-    spec = SimpleNamespace(objectives=("accuracy:max",), unit="epochs", trials=asked)
+ACCURACY = Objective("accuracy")
+SEVERAL = (ACCURACY, Objective("flops", "min"))
+
+
+def study(
+    trials: list[Any] | None = None,
+    front: list[Best] | None = None,
+    asked: int | None = 20,
+    objectives: tuple[Objective, ...] = (ACCURACY,),
+) -> Any:
+    spec = SimpleNamespace(objectives=tuple(map(str, objectives)), unit="epochs", trials=asked)
     summary = SimpleNamespace(space="ktg", searcher="asha", dataset="digits")
-    record = SimpleNamespace(summary=summary, spec=spec, trials=lambda: trials or [], best=lambda: best)
+    record = SimpleNamespace(
+        summary=summary, spec=spec, objectives=objectives, trials=lambda: trials or [], front=lambda: front or []
+    )
     return SimpleNamespace(name="calm-otter", record=record)
 
 
@@ -38,6 +51,14 @@ def job(trial: int, to: int = 4, role: Any = "candidate", start: int = 0) -> Job
 def done(accuracy: float, budget: int = 4, **changed: Any) -> Outcome:
     point = Point(budget, {"accuracy": accuracy, "loss": 1 - accuracy})
     return Outcome(**{"status": "done", "budget": budget, "curve": (point,), "cost": 1.5} | changed)
+
+
+def best(trial: int, budget: int = 8, **objectives: float) -> Best:
+    return Best(trial, {}, budget, objectives, next(iter(objectives.values())), objectives)
+
+
+def valued(budget: int, *values: float) -> Outcome:
+    return Outcome("done", budget, values=values)
 
 
 def test_trials_are_counted_by_number_without_support_trials() -> None:
@@ -62,14 +83,14 @@ def test_a_resumed_study_begins_where_it_was() -> None:
         for number, role in ((0, "candidate"), (1, "support"), (2, "candidate"))
     ]
     watcher = Watcher(asked=40)
-    watcher.started(study(rows, SimpleNamespace(trial=2, value=0.75)))
+    watcher.started(study(rows, [best(2, accuracy=0.75)]))
     assert watcher.count() == "2 of 40 trials"
     assert watcher.best_text() == "trial 2, accuracy 75.0 % after 8 epochs"
 
 
 def test_a_retraining_counts_trainings_and_shows_no_best_of_the_search() -> None:
     watcher = Watcher(trainings=True)
-    watcher.started(study(best=SimpleNamespace(trial=2, value=0.75)))
+    watcher.started(study(front=[best(2, accuracy=0.75)]))
     watcher.job_finished(job(3, role="support"), done(0.5), "retraining")
     assert watcher.count() == "1 training"
     assert watcher.best_text() == ""
@@ -83,6 +104,63 @@ def test_the_incumbent_shows_what_it_has_reached_since() -> None:
     assert watcher.best_text() == "trial 0, accuracy 30.0 % after 1 epoch"
     watcher.job_finished(job(0, 2, start=1), done(0.5, 2), "")
     assert watcher.best_text() == "trial 0, accuracy 50.0 % after 2 epochs"
+
+
+def test_of_several_objectives_the_front_is_counted_and_its_leader_named() -> None:
+    watcher = Watcher()
+    watcher.started(study(objectives=SEVERAL))
+    for trial, outcome in ((0, valued(4, 0.5, 9e8)), (1, valued(4, 0.6, 2e9)), (2, valued(4, 0.4, 9.5e8))):
+        watcher.job_finished(job(trial), outcome, "")
+    watcher.job_finished(job(3, role="support"), valued(4, 0.9, 1.0), "alone")
+    watcher.incumbent(1, 0.6)
+    assert watcher.best_text() == "front of 2, led by trial 1, accuracy 60.0 % after 4 epochs"
+    watcher.job_finished(job(4), valued(4, 0.6, 8e8), "")
+    assert set(watcher.front) == {4}, "it beats all others"
+    watcher.job_finished(job(0, 8, start=4), valued(8, 0.55, 9e8), "")
+    watcher.job_finished(job(5), valued(4, 0.9, 1e8), "")
+    assert set(watcher.front) == {0}, "it has got further than the others"
+    watcher.job_finished(job(0, 9, start=8), Outcome("failed", 8), "")
+    assert watcher.front == {}
+
+
+def test_a_resumed_front_is_counted_on() -> None:
+    watcher = Watcher()
+    front = [best(1, accuracy=0.6, flops=2e9), best(0, accuracy=0.5, flops=9e8)]
+    watcher.started(study(front=front, objectives=SEVERAL))
+    assert watcher.best_text() == "front of 2, led by trial 1, accuracy 60.0 %"
+    watcher.job_finished(job(2, 8), valued(8, 0.3, 1e8), "")
+    assert set(watcher.front) == {0, 1, 2}
+
+
+def test_a_trial_that_breaks_a_constraint_has_not_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome("infeasible", 1, error="flops<=1e+06 must hold, but flops is 2e+06")
+    for every_job, lines in ((False, 0), (True, 1)):
+        plain = PlainProgress(every_job)
+        plain.job_finished(job(3), outcome, "")
+        assert (plain.failures, plain.violations) == (0, 1)
+        assert len(capsys.readouterr().err.splitlines()) == lines
+    assert plain.last_violation == "trial 3 violates a constraint: flops<=1e+06 must hold, but flops is 2e+06"
+
+
+def test_checkpoints_given_up_are_told_with_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = PlainProgress()
+    plain.dropped([Dropped(3, 1_500_000, "it promised the least"), Dropped(5, 500_000, "it promised the least")])
+    assert capsys.readouterr().err.splitlines() == [
+        "dropped the checkpoint of trial 3 (1.5 MB): it promised the least",
+        "dropped the checkpoint of trial 5 (500.0 kB): it promised the least",
+    ]
+    assert plain.drops == {"it promised the least": 2}
+    assert plain.dropped_bytes == {"it promised the least": 2_000_000}
+
+
+def test_jobs_in_other_processes_give_signs_of_life_as_they_end(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    plain = PlainProgress(clock=clock)
+    plain.started(study())
+    for trial, now in ((0, 5.0), (1, 11.0), (2, 12.0)):
+        clock.now = now
+        plain.job_finished(job(trial), done(0.5), "")
+    assert capsys.readouterr().err.splitlines()[1:] == ["2 of 20 trials in 11.0 s"]
 
 
 def test_plain_lines_tell_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +238,22 @@ def test_the_live_view_fits_the_terminal(width: int) -> None:
         assert "▁▂▃▄▅▅▆▇█  accuracy 80.0 %" in shown
         assert "best    trial 7, accuracy 80.0 %" in shown
         assert "failed  1, last trial 8 failed: ValueError: long" in shown
+
+
+def test_the_live_view_shows_a_few_of_many_jobs_and_what_was_refused_or_dropped() -> None:
+    text = io.StringIO()
+    live = LiveProgress(console=Console(file=text, width=120, force_terminal=True, color_system=None))
+    live.started(study(objectives=SEVERAL))
+    for trial in range(10):
+        live.job_started(job(trial, 8, start=2), "")
+    live.job_finished(job(9), Outcome("infeasible", 1, error="flops<=1 must hold, but flops is 2"), "")
+    live.dropped([Dropped(4, 2_000, "it promised the least")])
+    live.console.print(live.view())
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    assert "now     trial 3, from 2 to 8 epochs" in lines
+    assert "        and 5 more jobs" in lines
+    assert "refused 1, last trial 9 violates a constraint: flops<=1 must hold, but flops is 2" in lines
+    assert "dropped 1, last the checkpoint of trial 4 (2.0 kB): it promised the least" in lines
 
 
 def test_the_live_view_leaves_nothing_behind_and_survives_nan() -> None:

@@ -1,37 +1,80 @@
-"""``automl best``: the best configuration of a study."""
+"""``automl best``: the best configuration of a study, or the front of several objectives."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from automl_cli.settings import Settings
 from automl_core.errors import RequestError
 
+if TYPE_CHECKING:
+    from automl_core.records import Best, StudyRecord
+
 
 @click.command("best")
 @click.argument("study")
+@click.option("--trial", type=int, help="With several objectives: show this one of the front.")
 @click.pass_obj
-def command(settings: Settings, study: str) -> None:
-    """Show the best configuration that STUDY has found so far."""
-    from automl_cli.conclusion import configuration_text
-    from automl_cli.output import budget_text, facts, heading, measured, number, print_json
+def command(settings: Settings, study: str, trial: int | None) -> None:
+    """Show the best configuration that STUDY has found so far.
+
+    With several objectives, show the Pareto front: the trials that no other one beats in all objectives.
+    """
+    from automl_cli.output import print_json
     from automl_core.records import Workspace
 
     record = Workspace(settings.workspace).record(study)
-    best = record.best()
-    if best is None:
+    front = record.front()
+    if not front:
         raise RequestError(
             f"the best is known once a trial is done, but study {study!r} has none; 'automl show {study}'"
         )
+    several = len(record.objectives) > 1
+    chosen = _chosen(front, trial) if trial is not None or not several else None
     if settings.json:
-        print_json(best.to_json())
-        return
-    metric = record.summary.objective.partition(":")[0]
-    click.echo(heading(f"trial {best.trial} of {study}, {metric} {number(metric, best.value)}"))
+        print_json({"front": [one.to_json() for one in front]} if chosen is None else chosen.to_json())
+    elif chosen is None:
+        _print_front(settings, record, front)
+    else:
+        _print(record, chosen)
+
+
+def _chosen(front: list[Best], trial: int | None) -> Best:
+    by_number = {one.trial: one for one in front}
+    if trial is None:
+        return front[0]
+    if trial not in by_number:
+        many = "the best one" if len(front) == 1 else "one of the front"
+        raise RequestError(
+            f"--trial must be {many}, but got {trial}; choose from {', '.join(map(str, by_number))}, or see any trial "
+            "by 'automl show STUDY --json'"
+        )
+    return by_number[trial]
+
+
+def _print_front(settings: Settings, record: StudyRecord, front: list[Best]) -> None:
+    from automl_cli.fronts import front_table
+    from automl_cli.going_on import command_line
+    from automl_cli.output import heading
+
+    name = record.journal.row.name
+    click.echo(heading(f"front of {name}, {', '.join(record.spec.objectives)}"))
+    click.echo(front_table(record, front))
+    click.echo(f"\nOne of them: {command_line(settings, 'best', name, '--trial', str(front[0].trial))}")
+
+
+def _print(record: StudyRecord, best: Best) -> None:
+    from automl_cli.conclusion import configuration_text
+    from automl_cli.output import budget_text, facts, heading, measured, number
+
+    values = ", ".join(f"{metric} {number(metric, value)}" for metric, value in best.objectives.items())
+    click.echo(heading(f"trial {best.trial} of {record.journal.row.name}, {values}"))
     click.echo(
         facts([("budget", budget_text(best.budget, record.spec.unit)), ("metrics", measured(best.metrics))]) + "\n"
     )
     click.echo(configuration_text(best.configuration))
-    drawing = record.draw_best()
+    drawing = record.draw(best)
     if drawing:
         click.echo("\n" + drawing.rstrip("\n"))

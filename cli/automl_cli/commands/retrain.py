@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl_cli.executors import chosen_executor, executor_flags
 from automl_cli.requests import duration, parse_settings
 from automl_cli.settings import Settings
 
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
 @click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
 @click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
 @click.option("--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; repeat to go on.")
+@executor_flags(executor="the study's", workers="the study's")
 @click.option("--device", metavar="auto|cpu|cuda:N", help="Where networks are trained.  [default: the study's]")
 @click.option("--threads", type=int, help="Threads for each worker.  [default: the study's]")
-@click.pass_obj
+@click.pass_context
 def command(
-    settings: Settings,
+    context: click.Context,
     /,
     study: str,
     settings_given: tuple[str, ...],
-    device: str | None,
-    threads: int | None,
+    executor: str | None,
+    dask: str | None,
     **flags: Any,
 ) -> None:
     """Train a configuration of STUDY on training and validation data together, and test it.
@@ -45,10 +47,13 @@ def command(
     from automl_cli.progress import watch
     from automl_core import Study
 
+    settings: Settings = context.obj
     options = parse_settings(settings_given)
+    executor, its_options = chosen_executor(context, executor, dask)
+    where = {name: flags.pop(name) for name in ("workers", "device", "threads")}
 
     def work(progress: Watcher) -> tuple[dict[str, Any], str]:
-        loaded = Study.load(study, workspace=settings.workspace, device=device, threads=threads)
+        loaded = Study.load(study, workspace=settings.workspace, executor=executor, options=its_options, **where)
         return loaded.retrain(**flags, options=options, progress=progress), loaded.spec.unit
 
     report, unit = watched(watch(settings, trainings=True), work)
@@ -62,7 +67,7 @@ def command(
     elif not settings.json:
         click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model')}")
     if report["status"] == "interrupted":
-        click.get_current_context().exit(INTERRUPTED)
+        context.exit(INTERRUPTED)
 
 
 def _print(report: dict[str, Any], unit: str) -> None:

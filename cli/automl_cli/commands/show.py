@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ SHOWN_OF_MANY = 20
 @click.option("--times/--no-times", default=True, help="Leave out all that differs between equal runs.")
 @click.pass_obj
 def command(settings: Settings, study: str, everything: bool, times: bool) -> None:
-    """Show STUDY: what it is made of, its trials with roles and budgets, its rungs and failures.
+    """Show STUDY: what it is made of, its trials with roles and budgets, its rungs, failures and broken constraints.
 
     With --verbose, failures come with their tracebacks.
     """
@@ -44,10 +44,16 @@ def command(settings: Settings, study: str, everything: bool, times: bool) -> No
     failures = record.failures()
     if failures:
         click.echo("\n" + _failures(failures, settings.verbose))
+    infeasible = record.infeasible()
+    if infeasible:
+        click.echo("\n" + _infeasible(infeasible, everything))
 
 
 def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
+    from automl_cli.output import seconds, size
+
     spec = record.spec
+    simulated = record.simulated_seconds
     budgets = f"{spec.min_budget} to {spec.max_budget} {spec.unit}, rungs at {', '.join(map(str, spec.rungs))}"
     begun = datetime.fromtimestamp(record.summary.created).strftime("%Y-%m-%d %H:%M") if times else ""
     return [
@@ -58,8 +64,13 @@ def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
         ("data", _part(spec.dataset) if spec.dataset else ""),
         ("trainer", _options(spec.trainer)),
         ("objectives", ", ".join(spec.objectives)),
+        ("constraints", ", ".join(spec.constraints)),
         ("budgets", budgets),
         ("seed", f"{spec.seed}, preset {spec.preset}"),
+        ("executor", _part(spec.executor) + (f", workers {spec.workers}" if spec.workers is not None else "")),
+        ("disk budget", "" if spec.disk_budget is None else size(spec.disk_budget)),
+        ("store", spec.store or ""),
+        ("time", "" if simulated is None or not times else f"{seconds(simulated)} of simulated time"),
         ("begun", begun),
     ]
 
@@ -79,31 +90,33 @@ def _options(options: Any) -> str:
 def _trials(record: StudyRecord, trials: Sequence[TrialRow], everything: bool, times: bool) -> str:
     from automl_cli.output import heading, number, seconds, table
 
-    best = record.best()
-    metric = record.spec.objectives[0].partition(":")[0]
-    shown = trials if everything else _most_telling(trials, record)
+    metrics = [objective.metric for objective in record.objectives]
+    front = {one.trial for one in record.front()}
+    alone = len(metrics) == 1  # with more, there is no room for the rung, which the budget tells as well
+    shown = trials if everything else _most_telling(trials, record, front)
     rows = [
         (
             str(row.number),
             row.role,
             row.status,
             str(row.budget),
-            str(row.rung) if row.role == "candidate" else "",
-            number(metric, row.value),
+            *((str(row.rung) if row.role == "candidate" else "",) if alone else ()),
+            *(number(metric, row.objectives.get(metric)) for metric in metrics),
             *((seconds(row.cost),) if times else ()),
-            row.label or ("best" if best and best.trial == row.number else ""),
+            row.label or (("best" if alone else "front") if row.number in front else ""),
         )
         for row in shown
     ]
-    titles = ("trial", "role", "status", record.spec.unit, "rung", metric, *(("cost",) if times else ()), "what")
-    right = ("trial", record.spec.unit, "rung", metric, "cost")
+    rung, cost = ("rung",) if alone else (), ("cost",) if times else ()
+    titles = ("trial", "role", "status", record.spec.unit, *rung, *metrics, *cost, "what")
+    right = ("trial", record.spec.unit, "rung", *metrics, "cost")
     left_out = len(trials) - len(shown)
     more = f"\n  and {left_out} more; --all lists them" if left_out else ""
     return heading("trials") + "\n" + table(titles, rows, right) + more
 
 
-def _most_telling(trials: Sequence[TrialRow], record: StudyRecord) -> Sequence[TrialRow]:
-    """Gives all trials, or of very many the support trials and the best candidates."""
+def _most_telling(trials: Sequence[TrialRow], record: StudyRecord, front: Set[int]) -> Sequence[TrialRow]:
+    """Gives all trials, or of very many the support trials, the front and the best candidates."""
     if len(trials) <= MANY_TRIALS:
         return trials
     sign = -1 if record.spec.objectives[0].endswith(":max") else 1
@@ -111,7 +124,7 @@ def _most_telling(trials: Sequence[TrialRow], record: StudyRecord) -> Sequence[T
         (row for row in trials if row.role == "candidate" and row.value is not None),
         key=lambda row: (-row.budget, sign * (row.value or 0.0)),
     )
-    kept = {row.number for row in ranked[:SHOWN_OF_MANY]}
+    kept = {row.number for row in ranked[:SHOWN_OF_MANY]} | front
     return [row for row in trials if row.number in kept or row.role == "support"]
 
 
@@ -133,3 +146,15 @@ def _failures(failures: Sequence[TrialRow], verbose: bool) -> str:
     rows = [(str(row.number), row.status, str(row.attempts), reason(row.error)) for row in failures]
     shown = table(("trial", "status", "attempts", "reason"), rows, right=("trial", "attempts"))
     return heading("failures") + "\n" + shown + "\n  --verbose shows their tracebacks"
+
+
+def _infeasible(infeasible: Sequence[TrialRow], everything: bool) -> str:
+    from automl_cli.output import counted, heading, table
+    from automl_core.errors import reason
+
+    shown = infeasible if everything else infeasible[:SHOWN_OF_MANY]
+    rows = [(str(row.number), reason(row.error)) for row in shown]
+    left_out = len(infeasible) - len(shown)
+    more = f"\n  and {left_out} more; --all lists them" if left_out else ""
+    title = f"{counted(len(infeasible), 'trial')} violate{'s' if len(infeasible) == 1 else ''} a constraint"
+    return heading(title) + "\n" + table(("trial", "which"), rows, right=("trial",)) + more

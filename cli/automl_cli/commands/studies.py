@@ -31,7 +31,8 @@ def command(settings: Settings) -> None:
             one.dataset or "-",
             one.status,
             str(one.trials),
-            number(one.objective.partition(":")[0], one.best_value),
+            number(one.objective.partition(":")[0], one.best_value)
+            + (f", front of {one.front}" if "," in one.objective and one.front else ""),
         )
         for one in found
     ]
