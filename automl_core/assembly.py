@@ -87,9 +87,8 @@ class Assembly:
             constraints=tuple(str(constraint) for constraint in self.constraints),
             unit=self.evaluator.unit,
         )
-        searcher = self.searcher()
-        self._check_fidelity(searcher)
-        self.spec = replace(self.spec, rungs=searcher.rungs())
+        self._check_fidelity(self._new_searcher())
+        self.spec = replace(self.spec, rungs=self.searcher().rungs())
         self._check_estimators()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -152,17 +151,20 @@ class Assembly:
                 )
 
     def searcher(self) -> Searcher:
-        """Builds and starts a searcher; one given as an object is copied first, since a start happens once."""
-        if "searcher" in self.objects:
-            searcher: Searcher = deepcopy(self.objects["searcher"])
-            if not isinstance(searcher, Searcher):
-                raise RequestError(
-                    f"a searcher must be a name or a Searcher, but got {searcher!r}; derive from Searcher"
-                )
-        else:
-            searcher = self.registry.create("searcher", self.spec.searcher.name, self.spec.searcher.options)
+        """Builds and starts a searcher."""
+        searcher = self._new_searcher()
         searcher.start(self.problem)
         return searcher
+
+    def _new_searcher(self) -> Searcher:
+        """Builds a searcher; one given as an object is copied, since a start happens once."""
+        if "searcher" not in self.objects:
+            built: Searcher = self.registry.create("searcher", self.spec.searcher.name, self.spec.searcher.options)
+            return built
+        copied = deepcopy(self.objects["searcher"])
+        if not isinstance(copied, Searcher):
+            raise RequestError(f"a searcher must be a name or a Searcher, but got {copied!r}; derive from Searcher")
+        return copied
 
     def executor(self, spec: StudySpec | None = None) -> Executor:
         """Builds the executor."""

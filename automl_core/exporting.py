@@ -12,7 +12,7 @@ from automl_core.errors import RequestError
 from automl_core.interfaces import Context
 from automl_core.journal import TrialUpdate
 from automl_core.records import TrialRow, plain
-from automl_core.retraining import LABEL, candidate
+from automl_core.retraining import LABEL, candidate, refuse_untrained
 from automl_core.storage import MANIFEST
 from automl_core.types import Json
 
@@ -40,6 +40,7 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
     Raises:
         RequestError: When the directory is in use, or the trial's weights are gone.
     """
+    refuse_untrained(study, "an export")
     chosen = candidate(study, trial)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RequestError(f"an export needs a new or empty directory, but {directory} is not; choose another")

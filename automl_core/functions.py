@@ -59,6 +59,7 @@ class FunctionEvaluator(Evaluator):
     """
 
     unit = "budget"
+    trains = False
     metrics: ClassVar[Mapping[str, Direction]] = {VALUE: "max"}
 
     def __init__(self, function: Function) -> None:

@@ -56,6 +56,7 @@ def retrain(
     """
     from automl_core.running import session
 
+    refuse_untrained(study, "a retraining")
     chosen = candidate(study, trial)
     if repeats < 1:
         raise RequestError(f"repeats must be above 0, but got {repeats}; pass --repeats 1 or more")
@@ -91,6 +92,19 @@ def retrain(
         "status": engine.cut_short or "finished",
         "results": [_result(label, trials) for label, trials in trained.items()],
     }
+
+
+def refuse_untrained(study: Study, what: str) -> None:
+    """Refuses what needs a training where results are looked up or calculated.
+
+    Raises:
+        RequestError: When the study's evaluator trains nothing.
+    """
+    if not study.assembly.evaluator.trains:
+        raise RequestError(
+            f"{what} needs networks that are trained, but evaluator {study.spec.evaluator.name!r} trains none; run a "
+            "study with one that does"
+        )
 
 
 def candidate(study: Study, trial: int | None) -> TrialRow:

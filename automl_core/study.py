@@ -162,10 +162,17 @@ class Study:
         from automl_core.running import check_time_limit, run_study
 
         check_time_limit(time_limit)  # before the study's row is written
-        if self._journal is None:
+        begun = self._journal is None
+        if begun:
             database = self.workspace.database(create=True)
             self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
-        self.status = run_study(self, time_limit, progress or Progress())
+        try:
+            self.status = run_study(self, time_limit, progress or Progress())
+        except RequestError:
+            if begun and self._journal is not None and next(self._journal.events(), None) is None:
+                self.workspace.delete(self.name)  # refused before anything was done: nothing is left of it
+                self._journal = None
+            raise
         return self
 
     @classmethod

@@ -123,6 +123,9 @@ class Evaluator(ABC):
     default_dataset: ClassVar[str | None] = None
     """Name of the data set to take when the user names none."""
 
+    trains: ClassVar[bool] = True
+    """Whether there is something to retrain and to export; False for one that looks results up or calculates them."""
+
     settings: ClassVar[type[Any] | None] = None
 
     def resolve_device(self, device: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from toys import toy_registry
 
-from automl_core import Study, StudyFailed
+from automl_core import RequestError, Study, StudyFailed
 from automl_core.engine.state import StudyState
 from automl_core.engine.worker import Task, Worker
 from automl_core.interfaces import Executor
@@ -215,3 +215,17 @@ def test_a_simulated_study_goes_on_at_its_last_event(tmp_path: Path) -> None:
 def test_every_candidate_lost_fails_the_study(tmp_path: Path) -> None:
     with pytest.raises(StudyFailed, match="died three times over"):
         toy(tmp_path, trials=2, executor=Shuffling(slots=2, lose={0: 3, 1: 3})).run()
+
+
+def test_an_executor_that_cannot_begin_leaves_no_study(tmp_path: Path) -> None:
+    class Missing(Shuffling):
+        def start(self, worker: Worker, since: float = 0.0) -> None:
+            raise RequestError("a scheduler must answer, but none does")
+
+    with pytest.raises(RequestError, match="none does"):
+        toy(tmp_path, executor=Missing(slots=2)).run()
+    assert Workspace(tmp_path).studies() == []
+    study = toy(tmp_path, executor=Shuffling(slots=2)).run()
+    with pytest.raises(RequestError, match="none does"):
+        Study.resume("study", workspace=tmp_path, executor=Missing(slots=2), trials=20)
+    assert Workspace(tmp_path).record("study").status == study.status == "finished"
