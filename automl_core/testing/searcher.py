@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
+from automl_core.errors import RequestError
 from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.randomness import derive_seed
 from automl_core.testing.doubles import ToySpace
@@ -20,6 +21,8 @@ Event = tuple[Job, Outcome | None]
 """A job that was asked for, or one that was told with its outcome."""
 
 Respond = Callable[[Job], Outcome]
+
+SEVERAL = (Objective("accuracy", "max"), Objective("flops", "min"))
 
 
 @dataclass
@@ -113,7 +116,7 @@ class Run:
 
     def _check_job(self, job: Job) -> None:
         assert job.trial not in {running.trial for _, _, running in self._running}, f"{job} while the trial runs"
-        assert job.trial not in self.ended, f"{job} of a trial that failed or diverged"
+        assert job.trial not in self.ended, f"{job} of a trial that is over"
         assert job.from_budget < job.to_budget <= self.problem.max_budget, f"{job} must rise, at most to the maximum"
         assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job, f"{job} must survive JSON"
         if job.trial == self._next_trial:
@@ -191,11 +194,13 @@ class SearcherContract(ABC):
         return Outcome("done", job.to_budget, curve, values, cost=1.0)
 
     def respond_badly(self, job: Job) -> Outcome:
-        """Makes every third trial fail and every fifth diverge."""
+        """Makes every third trial fail, every fifth diverge and every seventh violate a constraint."""
         if job.trial % 3 == 0:
             return Outcome("failed", job.from_budget, error="it was told to fail")
         if job.trial % 5 == 0:
             return Outcome("diverged", job.from_budget, error="it was told to diverge")
+        if job.trial % 7 == 0:
+            return Outcome("infeasible", job.to_budget, error="it was told to violate a constraint")
         return self.respond(job)
 
     def begin(
@@ -238,13 +243,7 @@ class SearcherContract(ABC):
 
     def test_repeats_its_decisions_on_replay(self) -> None:
         for workers, respond in ((1, self.respond), (8, self.respond_badly)):
-            events = self.begin(workers=workers, respond=respond).go().events
-            for cut in (0, 1, len(events) // 2, len(events)):
-                again = self.make_searcher()
-                again.start(self.make_problem())
-                _replay(again, events[:cut])
-                _repeat(again, events[cut:])
-                assert again.finished()
+            self._repeat_after_replay(self.begin(workers=workers, respond=respond).go().events)
 
     def test_survives_failed_and_diverged_trials(self) -> None:
         for workers in (1, 8):
@@ -262,6 +261,16 @@ class SearcherContract(ABC):
             assert run.searcher.finished()
             assert run.begun == len(run.keys), "a canonical key was evaluated twice"
 
+    def test_takes_several_objectives_or_refuses_them(self) -> None:
+        self.objectives = SEVERAL
+        try:
+            run = self.begin(workers=8, respond=self.respond_badly, nosy=True)
+        except RequestError:
+            return
+        assert run.go().searcher.finished()
+        assert any(trial not in run.ended for trial in run.reached), "the good trials must go on"
+        self._repeat_after_replay(run.events)
+
     def test_extends_a_search_that_has_finished(self) -> None:
         for workers in (1, 8):
             run = self.begin(workers=workers).go()
@@ -269,6 +278,14 @@ class SearcherContract(ABC):
 
     def test_extends_a_search_that_runs(self) -> None:
         self._extend_and_end(self.begin(workers=8).go(jobs=self.trials // 2))
+
+    def _repeat_after_replay(self, events: Sequence[Event]) -> None:
+        for cut in (0, 1, len(events) // 2, len(events)):
+            again = self.make_searcher()
+            again.start(self.make_problem())
+            _replay(again, events[:cut])
+            _repeat(again, events[cut:])
+            assert again.finished()
 
     def _extend_and_end(self, run: Run) -> None:
         more = self.trials + 10
