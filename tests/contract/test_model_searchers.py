@@ -8,6 +8,7 @@ from automl_core.interfaces import SearchSpace
 from automl_core.testing import SearcherContract
 from automl_core.testing.doubles import ToyDescription, ToySpace
 from automl_core.types import Objective
+from automl_optuna.searcher import Optuna
 from automl_smac.searcher import SMAC
 
 
@@ -118,6 +119,41 @@ class TestMultiFidelitySMAC(SMACContract):
 class TestMultiFidelitySMACWithTwoObjectives(SMACContract):
     facade = "multi-fidelity"
     objectives = (Objective("accuracy"), Objective("flops", "min"))
+
+    def make_space(self):
+        return ConditionalSpace()
+
+
+class TestOptuna(ModelSearcherContract):
+    trials = 16
+
+    def make_searcher(self):
+        return Optuna(arguments={"n_startup_trials": 4})
+
+
+class TestOptunaOnAConditionalSpaceWithTwoObjectives(ModelSearcherContract):
+    trials = 16
+    objectives = (Objective("accuracy"), Objective("flops", "min"))
+
+    def make_searcher(self):
+        return Optuna(arguments={"n_startup_trials": 4, "multivariate": True, "group": True})
+
+    def make_space(self):
+        return ConditionalSpace()
+
+
+class TestOptunaBreeding(ModelSearcherContract):
+    trials = 24
+
+    def make_searcher(self):
+        return Optuna("NSGAIISampler", {"population_size": 4})
+
+
+class TestOptunaDrawingAtRandom(ModelSearcherContract):
+    trials = 24
+
+    def make_searcher(self):
+        return Optuna("RandomSampler")
 
     def make_space(self):
         return ConditionalSpace()
