@@ -118,7 +118,7 @@ def number(metric: str, value: float | None) -> str:
     if kind == "accuracy" and 0 <= value <= 1:
         return percent(value)
     if kind == "latency":
-        return f"{1000 * value:.3g} ms" if value < 0.1 else f"{1000 * value:,.0f} ms"
+        return f"{1000 * value:#.3g} ms" if value < 0.1 else f"{1000 * value:,.0f} ms"
     for factor, prefix in _PREFIXES if kind in _COUNTS else ():
         if abs(value) >= factor / 10:
             return f"{value / factor:,.2f} {prefix}"
@@ -160,6 +160,11 @@ def budget_text(budget: int, unit: str) -> str:
     if unit == "budget":
         return f"budget {budget}"
     return f"{budget} {unit.removesuffix('s') if budget == 1 else unit}"
+
+
+def budgets_text(smallest: int, largest: int, unit: str) -> str:
+    """Writes a range of budgets: "1 to 8 epochs"; "8 epochs" where there are complete trials alone."""
+    return budget_text(largest, unit) if smallest == largest else f"{smallest} to {largest} {unit}"
 
 
 def value_text(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from automl_cli.output import counted, facts, heading, print_json, seconds, value_text
+from automl_cli.output import budgets_text, counted, facts, heading, print_json, seconds, value_text
 from automl_cli.settings import Settings
 
 
@@ -27,8 +27,8 @@ def print_plan(settings: Settings, plan: dict[str, Any]) -> None:
                 ("objective" if len(plan["objectives"]) == 1 else "objectives", ", ".join(plan["objectives"])),
                 ("constraints", ", ".join(plan["constraints"])),
                 ("trials", "as many as the searcher asks for" if plan["trials"] is None else f"{plan['trials']:,}"),
-                ("budgets", f"{plan['min_budget']} to {plan['max_budget']} {unit}"),
-                ("rungs", ", ".join(str(rung) for rung in plan["rungs"]) + f" {unit}"),
+                ("budgets", budgets_text(plan["min_budget"], plan["max_budget"], unit)),
+                ("rungs", ", ".join(map(str, plan["rungs"])) + f" {unit}" if len(plan["rungs"]) > 1 else ""),
                 ("data", _data(plan.get("dataset") or {})),
                 ("preset", plan["preset"]),
                 ("executor", f"{plan['executor']}, {counted(plan['workers'], 'worker')}"),

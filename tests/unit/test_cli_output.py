@@ -11,6 +11,7 @@ import pytest
 from automl_cli import output
 from automl_cli.output import (
     budget_text,
+    budgets_text,
     counted,
     facts,
     measured,
@@ -76,7 +77,8 @@ def test_a_table_without_rows_has_its_titles() -> None:
         ("params", 464154, "0.46 M"),
         ("params", 46415, "46,415"),
         ("latency", 0.00123, "1.23 ms"),
-        ("latency", 2.5e-5, "0.025 ms"),
+        ("latency", 0.012, "12.0 ms"),
+        ("latency", 2.5e-5, "0.0250 ms"),
         ("latency", 1.5, "1,500 ms"),
         ("latency", None, "-"),
         ("loss", None, "-"),
@@ -105,7 +107,8 @@ def test_seconds(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (1_250_000, "1.2 MB"), (5 * 10**9, "5.0 GB")]
+    ("count", "text"),
+    [(1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (1_250_000, "1.2 MB"), (5 * 10**9, "5.0 GB")],
 )
 def test_sizes(count: int, text: str) -> None:
     assert size(count) == text
@@ -121,6 +124,11 @@ def test_counts() -> None:
 )
 def test_budgets(budget: int, unit: str, text: str) -> None:
     assert budget_text(budget, unit) == text
+
+
+def test_ranges_of_budgets() -> None:
+    assert budgets_text(1, 8, "epochs") == "1 to 8 epochs"
+    assert budgets_text(1, 1, "trainings") == "1 training"
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,12 @@ def command(settings: Settings, study: str, everything: bool, times: bool) -> No
 
 
 def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
-    from automl_cli.output import seconds, size
+    from automl_cli.output import budgets_text, seconds, size
 
     spec = record.spec
     simulated = record.simulated_seconds
-    budgets = f"{spec.min_budget} to {spec.max_budget} {spec.unit}, rungs at {', '.join(map(str, spec.rungs))}"
+    budgets = budgets_text(spec.min_budget, spec.max_budget, spec.unit)
+    rungs = f", rungs at {', '.join(map(str, spec.rungs))}" if len(spec.rungs) > 1 else ""
     begun = datetime.fromtimestamp(record.summary.created).strftime("%Y-%m-%d %H:%M") if times else ""
     return [
         ("space", _part(spec.space)),
@@ -65,7 +66,7 @@ def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
         ("trainer", _options(spec.trainer)),
         ("objectives", ", ".join(spec.objectives)),
         ("constraints", ", ".join(spec.constraints)),
-        ("budgets", budgets),
+        ("budgets", budgets + rungs),
         ("seed", f"{spec.seed}, preset {spec.preset}"),
         ("executor", _part(spec.executor) + (f", workers {spec.workers}" if spec.workers is not None else "")),
         ("disk budget", "" if spec.disk_budget is None else size(spec.disk_budget)),
