@@ -76,15 +76,13 @@ class TrainedTable(Results):
         return next(iter(self.benchmark.datasets)) if dataset is None else dataset
 
     def _look_up(self, description: Description, dataset: str | None, seed: int | None) -> dict[str, float]:
-        """Gives the mean over the repeats, or with a seed one of them; fixed metrics are always the mean."""
+        """Gives the mean over the repeats, or with a seed one of them."""
         table = self.benchmark.table(self._name(dataset))
         place = self.benchmark.index(description)
-        metrics = {name: float(means[place]) for name, means in table.means.items()}
-        if seed is not None:
-            runs = table.runs(place)
-            chosen = runs[derive_seed(seed, "repeat") % len(runs)]
-            metrics |= {name: value for name, value in chosen.items() if name not in self.fixed_metrics}
-        return metrics
+        if seed is None:
+            return {name: float(means[place]) for name, means in table.means.items()}
+        runs = table.runs(place)
+        return runs[derive_seed(seed, "repeat") % len(runs)]
 
 
 class _Training(Lookup):

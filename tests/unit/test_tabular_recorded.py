@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from automl_core import Study, hookimpl
 from automl_core.errors import RequestError, StudyFailed
+from automl_core.interfaces import ArtefactRequest
 from automl_core.plugins import Registry, use_registry
 from automl_core.records import Workspace
-from automl_core.testing.doubles import ToySpace
+from automl_core.testing.doubles import ToyDescription, ToyEvaluator, ToySpace
 from automl_core.types import Job, Outcome, Point
 from automl_tabular.closed_form import ClosedFormEvaluator
 from automl_tabular.evaluator import TabularEvaluator
@@ -112,6 +113,27 @@ def test_a_replay_costs_what_was_recorded(recorded, tmp_path):
     space = ToySpace()
     theirs = {space.canonical(row.configuration): row.cost for row in recorded.record.trials()}
     assert all(row.cost == pytest.approx(theirs[space.canonical(row.configuration)]) for row in again.record.trials())
+
+
+class TaughtEvaluator(ToyEvaluator):
+    """Every toy but the teacher needs the teacher."""
+
+    def requires(self, description, max_budget, split):
+        return () if description == TEACHER else [ArtefactRequest("teacher", TEACHER, max_budget)]
+
+
+TEACHER = ToyDescription((9,), 0.9)
+
+
+def test_support_trials_are_not_replayed(tmp_path):
+    recorded = Study(
+        "toy", "random", evaluator=TaughtEvaluator(), trials=3, max_budget=2, name="recorded", workspace=tmp_path
+    )
+    recorded.run()
+    assert [row.role for row in recorded.record.trials()].count("support") == 1
+    again = replay(tmp_path, "random", max_budget=2).run()
+    assert [row.role for row in again.record.trials()] == ["candidate"] * 3
+    assert again.best.value == recorded.best.value
 
 
 def test_a_replay_can_be_replayed_and_resumed(recorded, tmp_path):
@@ -269,8 +291,9 @@ def test_the_stretches_of_a_curve_add_up(budgets, cost):
 def test_a_twins_result_told_at_no_cost_changes_nothing():
     curve = Curve({})
     curve.add(Job(0, {}, 0, 4), Outcome("done", 4, (Point(4, {"a": 1.0}),), cost=8.0))
-    curve.add(Job(1, {}, 0, 4), Outcome("done", 4, (Point(4, {"a": 1.0}),), cost=0.0))
+    curve.add(Job(1, {}, 0, 4), Outcome("done", 4, (Point(4, {"a": 9.0}),), cost=0.0))
     curve.add(Job(1, {}, 0, 8), Outcome("done", 8, (Point(8, {"a": 2.0}),), cost=8.0))
+    assert curve.points == {4: {"a": 1.0}, 8: {"a": 2.0}}
     assert curve.seconds(0, 4) == 8.0
     assert curve.seconds(4, 8) == 4.0
     assert math.isclose(curve.seconds(2, 6), 6.0)

@@ -21,7 +21,7 @@ from automl_core.functions import PlainDescription
 from automl_core.interfaces import Context, NamedDataset
 from automl_core.sampling import raw_draws
 from automl_core.types import Job
-from automl_spaces.nas_bench_201 import OPERATIONS, Cell, NASBench201Space
+from automl_spaces.nas_bench_201 import OPERATIONS, Cell, NASBench201Space, canonical_cells
 from automl_spaces.tables import HPOBenchSpace, HPOLibSpace
 from automl_tabular import benchmarks
 from automl_tabular.benchmarks import BENCHMARKS
@@ -57,6 +57,19 @@ def test_the_optima_are_the_published_ones(dataset, accuracy, params):
     evaluator, space = TabularEvaluator(), NASBench201Space()
     assert evaluator.optimum(space, "accuracy", dataset) == pytest.approx(accuracy, abs=5e-5)
     assert evaluator.optimum(space, "params", dataset) == params
+
+
+@pytest.mark.parametrize(
+    ("dataset", "without"), [("cifar10", 73_306), ("cifar100", 79_156), ("imagenet16-120", 80_456)]
+)
+def test_params_are_counted_alike_in_all_repeats_and_follow_from_the_operations(dataset, without):
+    table = BENCHMARKS["nas-bench-201"].table(dataset)
+    # Each operation occurs in 5 cells of 16, 32 and 64 channels: C^2 k^2 weights, and 2 C of its batch norm.
+    of = {"nor_conv_1x1": 5 * sum(c * c + 2 * c for c in (16, 32, 64)), "nor_conv_3x3": 5 * 9 * 5376 + 5 * 2 * 112}
+    for cell in canonical_cells():
+        expected = without + sum(of.get(operation, 0) for operation in cell.operations)
+        assert {run["params"] for run in table.runs(cell.index)} == {expected}
+        assert len({run["latency"] for run in table.runs(cell.index)}) == 1
 
 
 @settings(max_examples=30)
