@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from automl_cli.output import number
+from automl_cli.output import budget_text, number
 from automl_cli.progress import STOPPING, Running, Watcher
 
 REFRESHES_PER_SECOND = 4
@@ -84,8 +84,11 @@ class LiveProgress(Watcher):
 
     def _job(self, running: Running) -> Text:
         job = running.job
-        so_far = f"from {job.from_budget} to" if running.reached is None else f"{running.reached} of"
-        text = Text(f"{self.subject(job, running.label)}, {so_far} {job.to_budget} {self.unit}")
+        if running.reached is None:
+            far = f"from {job.from_budget} to {budget_text(job.to_budget, self.unit)}"
+        else:
+            far = f"{running.reached} of {budget_text(job.to_budget, self.unit)}"
+        text = Text(f"{self.subject(job, running.label)}, {far}")
         if running.curve:
             text.append(f"  {sparkline(running.curve)}  ", style="cyan")
             text.append(f"{self.metric} {number(self.metric, running.curve[-1])}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -180,3 +182,17 @@ def test_a_scheduler_that_does_not_answer_leaves_a_study_that_can_go_on(workspac
     assert result.stderr == f"error: a scheduler must answer, but none does at {NOBODY}; start one\n"
     ran("resume", "one", "--trials", "6", "--quiet", "--dask", ADDRESS, "--workspace", workspace)
     assert started == [(None, ADDRESS)]
+
+
+def test_two_workers_of_this_machine_run_a_study_that_another_executor_goes_on_with(workspace: Path) -> None:
+    command = [sys.executable, "-c", "from automl_cli import main; main()"]
+    arguments = ["--workspace", str(workspace), "--threads", "1"]
+    new = ["run", "--space", "counting-ones", "--searcher", "asha", "--trials", "6", "--workers", "2", "--name", "one"]
+    done = subprocess.run([*command, *new, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Study one is finished: 6 trials; this run took" in done.stdout
+    more = ["resume", "one", "--trials", "8", "--executor", "serial", "--workers", "1"]
+    done = subprocess.run([*command, *more, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Study one is finished: 8 trials" in done.stdout
+    assert executor(workspace) == ("dask", {}, 2)
