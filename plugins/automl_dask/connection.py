@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from concurrent.futures import CancelledError
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import automl_core
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECTING = 3.0
-"""Seconds for each of the three exchanges that make a connection."""
+"""Seconds for each of the exchanges that make a connection."""
+ANSWERING = 8.0
+"""Seconds within which a scheduler must have said who it is."""
 FETCHING = 10.0
 """Seconds after which an outcome that is there, but does not arrive, counts as lost with its worker."""
 
@@ -27,19 +32,49 @@ def connect(address: str) -> Client:
     Raises:
         RequestError: When there is none, within 10 seconds.
     """
+    answers: SimpleQueue[str] = SimpleQueue()
+    # Aside, for what cannot be ended in time (looking up a name, a stranger who is silent) is left to itself there.
+    Thread(target=lambda: answers.put(_knock(address)), daemon=True).start()
+    try:
+        failure = answers.get(timeout=ANSWERING)
+    except Empty:
+        failure = f"no answer within {ANSWERING:g} s"
+    if failure:
+        raise RequestError(
+            f"a Dask scheduler must answer at the address given, but {address!r} does not ({failure}); pass --dask "
+            "with the address that 'dask scheduler' printed, such as tcp://host:8786, or --workers N for workers on "
+            "this machine"
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            client = new_client(address)
-        except Exception as error:  # a stranger at the other end can make it stumble over anything
-            raise RequestError(
-                f"a Dask scheduler must answer at the address given, but {address!r} does not "
-                f"({type(error).__name__}: {error}); pass --dask with the address that 'dask scheduler' printed, "
-                "such as tcp://host:8786, or --workers N for workers on this machine"
-            ) from error
+        client = new_client(address)
     for warning in caught:
         log.warning("%s", warning.message)
     return client
+
+
+def _knock(address: str) -> str:
+    """Says why no scheduler answers at an address; nothing when one does.
+
+    A client of Dask waits for ever when something else listens there, so none is made before this.
+    """
+    from distributed import Security
+    from distributed.comm.core import connect as connected
+
+    async def ask() -> Any:
+        comm = await connected(address, timeout=CONNECTING, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    try:
+        answer = asyncio.run(ask())
+    except Exception as error:  # noqa: BLE001 - a stranger at the other end can make it stumble over anything
+        return f"{type(error).__name__}: {error}"
+    kind = answer.get("type") if isinstance(answer, dict) else None
+    return "" if kind == "Scheduler" else f"a {kind or 'stranger'} answers there"
 
 
 def new_client(where: Any) -> Client:

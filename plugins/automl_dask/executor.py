@@ -9,6 +9,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from copy import copy
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ import automl_core
 from automl_core.engine.worker import Task, Worker
 from automl_core.errors import AutomlError, RequestError
 from automl_core.interfaces import Executor
+from automl_core.storage import Store
 from automl_core.types import Job, Outcome
 from automl_dask.connection import connect, new_client, result_of
 from automl_dask.local import LocalWorkers, visible_gpus
@@ -91,7 +93,7 @@ class DaskExecutor(Executor):
         self._queue: list[Task] = []
         self._events: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._cut = self._told_to_stop = self._said_waiting = False
-        self._slots_seen = 1
+        self._slots_seen = 0
 
     @property
     def slots(self) -> int:
@@ -166,10 +168,14 @@ class DaskExecutor(Executor):
     # -- beginning -----------------------------------------------------------------------------------------------
 
     def _begin(self, worker: Worker) -> None:
+        import dask
         from distributed.protocol.pickle import dumps
 
         from automl_dask.station import Equipment
 
+        worker = copy(worker)
+        if not self.address:
+            worker.threads = worker.threads or max(1, (os.cpu_count() or 1) // self.slots)
         try:
             packed = dumps(worker)
         except Exception as error:  # whatever a stranger's object raises
@@ -181,19 +187,28 @@ class DaskExecutor(Executor):
         if self.address:
             self._client = connect(self.address)
         else:
-            count = self.slots
-            threads = worker.threads or max(1, (os.cpu_count() or 1) // count)
-            self._local = LocalWorkers(count, threads, visible_gpus(worker.device))
-            packed = dumps(_with_threads(worker, threads))
+            self._local = LocalWorkers(self.slots, worker.threads or 1, visible_gpus(worker.device))
             self._client = new_client(self._local.cluster)
+        # An object may be large. It is sent once to each worker, which is no reason to warn at each.
+        self._exit.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}))
         probe = f"probes/{self._session}"
         self._equipment = Equipment(automl_core.__version__, packed, worker.store.location, probe)
-        self._exit.callback(worker.store.remove, probe)
+        self._exit.callback(_remove, worker.store, probe)
         with worker.store.writing(probe):
             pass
+        self._listen()
+
+    def _listen(self) -> None:
+        """Hears of every worker from here on, and takes in those that are there."""
+        assert self._client is not None
+        heard = threading.Event()
         self._client.subscribe_topic("all", self._hear)
+        self._client.subscribe_topic(self._session, lambda event: heard.set())
+        while not heard.wait(LOOKING / 10):  # who was there before is only asked for once this is heard
+            self._client.log_event(self._session, "does the scheduler report?")
         for name in self._client.scheduler_info(n_workers=-1)["workers"]:
             self._events.put(("add-worker", name))
+        self._slots_seen = self.slots
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Takes in what the scheduler says; called in the client's thread."""
@@ -327,12 +342,9 @@ def default_workers() -> int:
     return len(visible_gpus("auto")) or max(1, (os.cpu_count() or 1) // 4)
 
 
-def _with_threads(worker: Worker, threads: int) -> Worker:
-    from copy import copy
-
-    changed = copy(worker)
-    changed.threads = threads
-    return changed
+def _remove(store: Store, key: str) -> None:
+    with suppress(AutomlError, OSError):  # whoever made the store unreachable has been told
+        store.remove(key)
 
 
 def _unfinished(status: Any, job: Job) -> Outcome:
