@@ -149,7 +149,11 @@ class BoundedHyperband(Hyperband):
             self._prepared = True
 
     def __iter__(self) -> Iterator[TrialInfo]:
-        return _Resumable(super().__iter__)
+        return _Resumable(super().__iter__, self._stages)
+
+    def _stages(self) -> list[int]:
+        """Counts what is at each stage of each bracket; a promotion changes it."""
+        return [len(pairs) for pairs in self._tracker.values()]
 
     def holds(self, configuration: Configuration) -> bool:
         """Whether a configuration may still be asked for; it is told by identity."""
@@ -178,15 +182,27 @@ class BoundedHyperband(Hyperband):
 
 
 class _Resumable(Iterator[TrialInfo]):
-    """Goes on after an exception, which would end a generator; what there is to go on with, the tracker holds."""
+    """Goes on after :class:`NothingToDo`, which ends a generator; what there is to go on with, the tracker holds.
 
-    def __init__(self, begin: Callable[[], Iterator[TrialInfo]]) -> None:
+    A generator that promotes gives what it has promoted in its next round only. So there is nothing to do when a round
+    has come to nothing without changing anything.
+
+    Args:
+        begin: Begins a generator.
+        state: Gives what a round changes.
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[TrialInfo]], state: Callable[[], list[int]]) -> None:
         self._begin = begin
+        self._state = state
         self._trials = begin()
 
     def __next__(self) -> TrialInfo:
-        try:
-            return next(self._trials)
-        except NothingToDo:
-            self._trials = self._begin()
-            raise
+        while True:
+            before = self._state()
+            try:
+                return next(self._trials)
+            except NothingToDo:
+                self._trials = self._begin()
+                if self._state() == before:
+                    raise

@@ -16,7 +16,7 @@ from smac.runhistory.enumerations import StatusType
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import Problem, Searcher
-from automl_core.sampling import RandomSampler, _Decoder
+from automl_core.sampling import RandomSampler, VectorDecoder
 from automl_core.types import Configuration, Job, Outcome, Value
 from automl_smac.facades import FacadeName, build_facade, contained
 from automl_smac.parts import BoundedHyperband, NothingToDo
@@ -74,7 +74,7 @@ class SMAC(Searcher):
         self._lowest, self._budgets = self._smac_budgets()
         self._trials = DEFAULT_TRIALS if problem.trials is None else problem.trials
         self._begun = 0
-        self._decode = _Decoder(problem.space.config_space)
+        self._decode = VectorDecoder(problem.space.config_space)
         self._sampler = RandomSampler(problem.space, problem.seed)
         self._ahead = self._sampler.draw()
         """An allowed, unknown configuration as long as there is one, so that no question need draw one."""
