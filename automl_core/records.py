@@ -321,11 +321,11 @@ class StudyRecord:
 
     def failures(self) -> list[TrialRow]:
         """Lists the trials that failed or diverged."""
-        return [row for row in self.trials() if row.status in OVER - {INFEASIBLE}]
+        return [self._row(trial) for trial in self.journal.trials() if trial.status in OVER - {INFEASIBLE}]
 
     def infeasible(self) -> list[TrialRow]:
         """Lists the trials that violate a constraint."""
-        return [row for row in self.trials() if row.status == INFEASIBLE]
+        return [self._row(trial) for trial in self.journal.trials() if trial.status == INFEASIBLE]
 
     @property
     def simulated_seconds(self) -> float | None:

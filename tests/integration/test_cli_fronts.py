@@ -190,6 +190,15 @@ def test_a_dry_run_tells_objectives_constraints_and_workers(workspace: Path) -> 
     assert not workspace.exists()
 
 
+def test_without_a_range_of_budgets_the_searcher_is_random(workspace: Path) -> None:
+    for largest, searcher in ((4, "asha"), (1, "random")):
+        plan = document("run", *SIZED, "--max-budget", largest, "--workspace", workspace, "--dry-run")
+        assert plan["searcher"] == searcher
+    shown = ran("run", *SIZED, "--max-budget", 1, "--workspace", workspace, "--dry-run").stdout
+    assert re.search(r"^  budgets +1 epoch$", shown, re.MULTILINE)
+    assert "rungs" not in shown
+
+
 def test_a_study_file_holds_objectives_constraints_and_where_to_run(workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(
@@ -250,6 +259,7 @@ def test_a_disk_budget_that_is_too_small_ends_the_run_which_can_go_on(workspace:
         (["--workers", "0"], "--workers"),
         (["--executor", "simulated", "--workers", "0"], "--workers"),
         (["--executor", "serial", "--workers", "2"], "executor 'serial' runs 1"),
+        (["--searcher", "asha", "--max-budget", "1"], "min_budget < max_budget must hold"),
     ],
 )
 def test_wrong_requests_leave_nothing_behind(workspace: Path, arguments: list[str], words: str) -> None:
