@@ -331,12 +331,16 @@ def resolve(
     preset = choose_preset(evaluator, dataset, request.preset)
     fits = request.space.name and _default_evaluator(request.space, objects, registry) == request.evaluator.name
     numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
-    min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
     max_budget = 1 if numbers["max_budget"] is None else numbers["max_budget"]
+    min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
+    if wanted["min_budget"] is None and type(max_budget) is int:
+        min_budget = max(1, min(min_budget, max_budget))  # a preset's yields to what the user wants
     searcher = request.searcher
     if not searcher.name:
         halves = min_budget != max_budget and evaluator.complete_only(space) is None
         searcher = replace(searcher, name=HALVING if halves else PLAIN)
+    plans = objects["searcher"] if searcher.given else registry.load("searcher", searcher.name)
+    trials = wanted["trials"] if getattr(plans, "plans_trials", False) else numbers["trials"]
     spec = replace(
         request,
         space=_merged(request.space, preset, "space") if fits else request.space,
@@ -346,7 +350,7 @@ def resolve(
         objectives=request.objectives or (next(iter(evaluator.metrics), "value"),),
         min_budget=min_budget,
         max_budget=max_budget,
-        trials=numbers["trials"],
+        trials=trials,
     )
     return spec, list(preset.get("notes", ()))
 

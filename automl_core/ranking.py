@@ -24,7 +24,7 @@ def fronts(losses: Sequence[Losses]) -> list[list[int]]:
     """Sorts into fronts: the first is dominated by nothing, the next by the first alone, and so on.
 
     Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II" (2002), section III.A. Taken in
-    lexicographic order, each one need only be held against what stands in a front already; the front is found by
+    lexicographic order, each one need only be held against what stands in a front already; its own front is found by
     bisection (Zhang et al., "An Efficient Approach to Nondominated Sorting", 2015).
 
     Args:
@@ -33,13 +33,19 @@ def fronts(losses: Sequence[Losses]) -> list[list[int]]:
     Returns:
         Positions by front, each front in lexicographic order of the losses.
     """
+    import numpy as np
+
+    if not losses:
+        return []
+    points = np.array(losses, dtype=np.float64)
     found: list[list[int]] = []
-    for position in sorted(range(len(losses)), key=losses.__getitem__):
+    for position in np.lexsort(points.T[::-1]).tolist():
+        point = points[position]
         low, high = 0, len(found)
         while low < high:
             middle = (low + high) // 2
-            # Backwards: the nearest ones in lexicographic order are the likeliest to dominate.
-            if any(dominates(losses[other], losses[position]) for other in reversed(found[middle])):
+            front = points[found[middle]]
+            if ((front <= point).all(axis=1) & (front < point).any(axis=1)).any():
                 low = middle + 1
             else:
                 high = middle

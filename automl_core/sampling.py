@@ -59,7 +59,7 @@ def raw_draws(config_space: ConfigurationSpace, seed: int) -> Iterator[Configura
     import numpy as np
 
     own = copy.copy(config_space)  # shares the hyperparameters, but has a random state of its own
-    decoder = _Decoder(own)
+    decoder = VectorDecoder(own)
     for block in count():
         own.seed(derive_seed(seed, "block", block) % 2**32)
         vectors = np.array([one.get_array() for one in own.sample_configuration(BLOCK)])
@@ -149,13 +149,13 @@ def enumerate_canonical(space: SearchSpace, seed: int) -> Iterator[Configuration
 
 def _enumerate(space: SearchSpace, size: int, seed: int) -> Iterator[Configuration]:
     seen: set[Hashable] = set()
-    decoder = _Decoder(space.config_space)
+    decoder = VectorDecoder(space.config_space)
     fruitless = 0
     for vectors in _raw_blocks(space.config_space, size, seed):
         fruitless += vectors.shape[1]
         if fruitless > TRIES_HUGE and size > 10 * TRIES_HUGE:
             raise _fruitless(space, TRIES_HUGE, len(seen))
-        for configuration in decoder(_allowed(space.config_space, vectors)):
+        for configuration in decoder(allowed_vectors(space.config_space, vectors)):
             if space.violation(configuration) is None:
                 key = space.canonical(configuration)
                 if key not in seen:
@@ -211,8 +211,13 @@ def _to_vector(hyperparameter: Hyperparameter[Any, Any], digits: NDArray[np.int6
     return digits.astype(float)
 
 
-def _allowed(config_space: ConfigurationSpace, vectors: Vectors) -> Vectors:
-    """Puts NaN where a hyperparameter is inactive and drops forbidden configurations."""
+def allowed_vectors(config_space: ConfigurationSpace, vectors: Vectors) -> Vectors:
+    """Puts NaN where a hyperparameter is inactive, in place, and gives what no clause forbids.
+
+    Args:
+        config_space: The hyperparameters.
+        vectors: (hyperparameters, configurations), each value as if its hyperparameter were active.
+    """
     import numpy as np
 
     for position, name in enumerate(config_space):  # ConfigSpace keeps parents before their children
@@ -223,7 +228,7 @@ def _allowed(config_space: ConfigurationSpace, vectors: Vectors) -> Vectors:
     return vectors
 
 
-class _Decoder:
+class VectorDecoder:
     """Turns vectors into dictionaries of plain Python values, column by column; inactive hyperparameters are absent."""
 
     def __init__(self, config_space: ConfigurationSpace) -> None:

@@ -50,6 +50,9 @@ class Searcher(ABC):
     multi_fidelity: bool = True
     """Whether it compares trials at budgets below the maximum; an option may decide it in the constructor."""
 
+    plans_trials: bool = False
+    """Whether a number of trials follows from the budgets, so that a preset's own number is left aside."""
+
     def start(self, problem: Problem) -> None:
         """Begins; called once, before anything else. Raises RequestError for a problem it cannot solve."""
         self.problem = problem

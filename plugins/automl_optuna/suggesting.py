@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from automl_core.errors import RequestError
-from automl_core.sampling import _Decoder
+from automl_core.sampling import VectorDecoder
 from automl_core.types import Configuration, Value
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Suggestions:
     def __init__(self, config_space: ConfigurationSpace) -> None:
         self._config_space = config_space
         self._suggest = {name: _suggestion(one) for name, one in config_space.items()}
-        self._decode = _Decoder(config_space)
+        self._decode = VectorDecoder(config_space)
 
     def configuration(self, trial: Trial) -> dict[str, Value] | None:
         """Asks a trial for its configuration; gives None for a forbidden one."""

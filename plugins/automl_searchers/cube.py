@@ -9,7 +9,7 @@ import numpy as np
 from ConfigSpace.hyperparameters import CategoricalHyperparameter, IntegerHyperparameter, OrdinalHyperparameter
 from numpy.typing import NDArray
 
-from automl_core.sampling import _allowed, _Decoder
+from automl_core.sampling import VectorDecoder, allowed_vectors
 from automl_core.types import Configuration
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class UnitCube:
 
     def __init__(self, config_space: ConfigurationSpace) -> None:
         self._config_space = config_space
-        self._decoder = _Decoder(config_space)
+        self._decoder = VectorDecoder(config_space)
         self._hyperparameters = list(config_space.values())
         self._axes = [place for place, one in enumerate(self._hyperparameters) if one.size > 1]
         self._ordinal = [isinstance(one, OrdinalHyperparameter) for one in self._hyperparameters]
@@ -67,7 +67,7 @@ class UnitCube:
         for axis, place in enumerate(self._axes):
             scale = self._hyperparameters[place].size - 1 if self._ordinal[place] else 1
             vectors[place] = np.rint(points[:, axis] * scale) if self._ordinal[place] else points[:, axis]
-        return self._decoder(_allowed(self._config_space, vectors))
+        return self._decoder(allowed_vectors(self._config_space, vectors))
 
 
 def _choices(hyperparameter: Hyperparameter[Any, Any]) -> int:

@@ -68,6 +68,7 @@ class HyperBand(DrawingSearcher):
     """
 
     name = "hyperband"
+    plans_trials = True
 
     def __init__(self, eta: int = 3, formula: Formula = "floor") -> None:
         check_eta(self.name, eta)
