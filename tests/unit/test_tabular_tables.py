@@ -201,7 +201,7 @@ def test_a_data_set_that_the_table_lacks_is_refused_with_those_that_it_has(tmp_p
 
 def test_a_multi_fidelity_searcher_is_refused_with_the_reason(tmp_path):
     with pytest.raises(RequestError, match=r"complete trainings alone, and no epochs of them.*random"):
-        Study("nas-bench-201", "asha", max_budget=81, workspace=tmp_path)
+        Study("nas-bench-201", "asha", workspace=tmp_path)
 
 
 def test_another_space_is_refused_with_those_that_have_tables(tmp_path):
