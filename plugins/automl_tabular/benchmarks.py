@@ -45,20 +45,13 @@ class Column:
         source: Its name in the table.
         direction: The direction in which it is better.
         scale: What a value there is multiplied by.
-        whole: Whether it counts something.
         fixed: Whether training does not change it.
     """
 
     source: str
     direction: Direction
     scale: float = 1.0
-    whole: bool = False
     fixed: bool = False
-
-    def read(self, values: Values) -> Values:
-        """Turns values of the table into those of this metric."""
-        scaled = values * self.scale
-        return scaled.round() if self.whole else scaled
 
 
 @dataclass(frozen=True)
@@ -147,7 +140,7 @@ def _read(space: str, dataset: str) -> Table:
         rows = [entries[key] for key in keys]
         repeats = max(len(values) for row in rows for values in row.values())
         values = {
-            name: column.read(np.array([_padded(row[column.source], repeats) for row in rows], dtype=np.float64))
+            name: np.array([_padded(row[column.source], repeats) for row in rows], dtype=np.float64) * column.scale
             for name, column in benchmark.columns.items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -190,7 +183,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             choices=(len(OPERATIONS),) * len(EDGES),
             columns={
                 "accuracy": Column("val_acc", "max", 0.01),  # percent
-                "params": Column("model_size", "min", 1e6, whole=True, fixed=True),  # millions of weights
+                "params": Column("model_size", "min", 1e6, fixed=True),  # millions of weights
                 "latency": Column("latency", "min", fixed=True),  # seconds per batch
                 SECONDS: _TIME,
             },
@@ -229,7 +222,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             choices=tuple(map(len, HPOLibSpace.choices.values())),
             columns={
                 "loss": Column("val_loss", "min"),
-                "params": Column("model_size", "min", whole=True, fixed=True),
+                "params": Column("model_size", "min", fixed=True),
                 SECONDS: _TIME,
             },
             datasets={
