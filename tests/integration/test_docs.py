@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-NOT_RUN = {"README.md": 2, "clusters.md": 0}
+NOT_RUN = {"README.md": 4, "clusters.md": 3}
 NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "known-truth.md", "ktg.md", "plugins.md", "searchers.md"), 0)
 """How many blocks of each document are marked as not run."""
 
