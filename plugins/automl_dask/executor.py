@@ -94,6 +94,7 @@ class DaskExecutor(Executor):
         self._events: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._cut = self._told_to_stop = self._said_waiting = False
         self._slots_seen = 0
+        self._failure: Exception | None = None
 
     @property
     def slots(self) -> int:
@@ -127,12 +128,14 @@ class DaskExecutor(Executor):
         assert self._client is not None, "start() comes before wait()"
         while True:
             ended = self._take_events()
-            self._look_around()
+            if not ended:  # what has ended is told first, whatever else has happened
+                self._look_around()
             if self._cut:
                 ended += [(task.job, _unfinished("interrupted", task.job)) for task in self._queue]
                 self._queue.clear()
                 self._tell_to_stop()
-            self._place()
+            if self._client.status == "running":
+                self._place()
             grown = self.slots > self._slots_seen and not self._cut
             self._slots_seen = self.slots
             if ended or grown:
@@ -230,7 +233,10 @@ class DaskExecutor(Executor):
                 elif what == "remove-worker" and seat is not None:
                     ended += self._vacate(name)
                 elif what.startswith(self._session) and seat is not None:
-                    ended += self._collect(seat, what)
+                    try:
+                        ended += self._collect(seat, what)
+                    except Exception as error:  # noqa: BLE001 - raised once what has ended beside it is told
+                        self._failure = self._failure or error
                 what, name = self._events.get_nowait()
         return ended
 
@@ -264,7 +270,10 @@ class DaskExecutor(Executor):
         return [(task.job, outcome)]
 
     def _look_around(self) -> None:
+        """Sees to it that all is well, and raises what is not; see :meth:`wait`."""
         assert self._client is not None
+        if self._failure is not None:
+            raise self._failure
         if self._client.status != "running":
             where = self.address or "this machine"
             raise ClusterLost(

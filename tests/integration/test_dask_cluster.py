@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -176,6 +178,33 @@ def test_a_lost_scheduler_ends_the_run_which_can_be_resumed(tmp_path: Path) -> N
     assert done.status == "finished" and len(done.trials) == 5
 
 
+SCRIPT = """
+import sys
+from pathlib import Path
+from dask_toys import TracedEvaluator
+from automl_core import Study
+from automl_core.testing.doubles import ToySpace
+
+directory, on = Path(sys.argv[1]), {"executor": {"address": sys.argv[2]}}
+slow = TracedEvaluator(directory, pause=0.3)
+Study(ToySpace(4), evaluator=slow, trials=9, max_budget=8, workspace=directory, executor="dask", options=on).run()
+"""
+
+
+def test_workers_stop_when_the_run_is_killed(hosts: SimpleNamespace, tmp_path: Path) -> None:
+    evaluator = TracedEvaluator(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), hosts.address], env=environment)
+    try:
+        eventually(lambda: len(evaluator.traces()) >= 5 or process.poll() is not None)
+        process.kill()
+    finally:
+        process.wait()
+    before = len(evaluator.traces())
+    eventually(lambda: not any(calls for calls in busy(hosts.address)))
+    assert 5 <= before <= len(evaluator.traces()) <= before + 4, "each worker has ended the unit that it was in"
+
+
 def test_a_full_disk_on_a_worker_comes_out_as_such(hosts: SimpleNamespace, tmp_path: Path) -> None:
     full = study(tmp_path, TracedEvaluator(tmp_path, actions={1: "fill"}), **on(hosts.address))
     with pytest.raises(OSError, match="no space left on this toy"):
@@ -245,6 +274,12 @@ def refusal(address: str) -> str:
         connect(address)
     assert time.monotonic() - began < 10
     return str(raised.value)
+
+
+def busy(address: str) -> list[int]:
+    """How many tasks each worker is executing."""
+    with quiet(), connect(address) as client:
+        return list(client.run(lambda dask_worker: len(dask_worker.state.executing)).values())
 
 
 def connected_workers(address: str) -> list[str]:

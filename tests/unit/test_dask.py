@@ -21,7 +21,7 @@ from automl_core.storage import open_store
 from automl_core.types import Job, Outcome
 from automl_dask import executor as module
 from automl_dask import local, station
-from automl_dask.executor import DaskExecutor
+from automl_dask.executor import ClusterLost, DaskExecutor
 from automl_dask.local import LocalWorkers, visible_gpus
 from automl_dask.quiet import quiet
 
@@ -305,6 +305,26 @@ def test_packages_that_are_missing_on_the_cluster_are_named(run: SimpleNamespace
     with pytest.raises(
         RequestError, match=f"No module named 'automl_dask'; install automl-graph {automl_core.__version__}"
     ):
+        run.executor.wait()
+
+
+def test_what_has_ended_is_told_before_what_went_wrong(run: SimpleNamespace) -> None:
+    for trial in (0, 1):
+        run.executor.submit(task(trial))
+    run.executor._place()
+    run.calls[0].future.end(OSError(28, "full"))
+    done(run.calls[1])
+    run.client.status = "connecting"
+    assert trials(run.executor.wait()) == [(1, "done")]
+    with pytest.raises(OSError, match="full"):
+        run.executor.wait()
+
+
+def test_a_lost_scheduler_is_not_waited_for(run: SimpleNamespace) -> None:
+    run.executor.submit(task(0))
+    run.executor._place()
+    run.client.status = "connecting"
+    with pytest.raises(ClusterLost, match="the one at tcp://host:1 is gone"):
         run.executor.wait()
 
 
