@@ -88,6 +88,7 @@ class Assembly:
             unit=self.evaluator.unit,
         )
         self._check_fidelity(self._new_searcher())
+        self.evaluator.check_budgets(spec.min_budget, spec.max_budget)
         self.spec = replace(self.spec, rungs=self.searcher().rungs())
         self._check_estimators()
 
@@ -209,7 +210,7 @@ class Assembly:
 
     def _bench(self, spec: StudySpec, dataset: Part | None, trainer: Mapping[str, Json]) -> Bench:
         evaluator = build_evaluator(spec.evaluator, trainer, self.objects, self.registry)
-        evaluator.attach(self.workspace)
+        evaluator.attach(self.workspace, self.space)
         return Bench(
             evaluator, build_dataset(dataset, evaluator, self.space, self.objects, self.registry), self.estimators
         )
@@ -319,7 +320,7 @@ def resolve(
     space = build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked
     request = _with_default_evaluator(request, objects, registry)
     evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
-    evaluator.attach(workspace)
+    evaluator.attach(workspace, space)
     names = evaluator.dataset_names(space)
     default = evaluator.default_dataset if names is None else next(iter(names), None)
     if default is not None and (request.dataset is None or not request.dataset.name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from automl_core.interfaces import Context, Description, Evaluation, Evaluator, SearchSpace
 from automl_core.types import Configuration, Direction, Job, Json, Observation
@@ -60,7 +60,7 @@ class FunctionEvaluator(Evaluator):
 
     unit = "budget"
     trains = False
-    metrics: ClassVar[Mapping[str, Direction]] = {VALUE: "max"}
+    metrics: Mapping[str, Direction] = {VALUE: "max"}
 
     def __init__(self, function: Function) -> None:
         self.function = function

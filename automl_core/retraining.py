@@ -146,7 +146,7 @@ def _setting(
     trainer, budget = spec.trainer, None
     if preset is not None:
         evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
-        evaluator.attach(study.workspace)
+        evaluator.attach(study.workspace, assembly.space)
         data = build_dataset(chosen, evaluator, assembly.space, assembly.objects, assembly.registry)
         found = choose_preset(evaluator, data, preset)
         trainer, budget = found.get("trainer", {}), found.get("max_budget")

@@ -79,7 +79,7 @@ class RandomSampler:
         """Canonical keys of everything drawn or added so far."""
         self._space = space
         self._seed = seed
-        self._finite = raw_size(space.config_space) is not None
+        self._finite = space.size() is not None
         self._draws = raw_draws(space.config_space, seed)
         self._rest: Iterator[Configuration] | None = None
         self._exhausted = False

@@ -124,7 +124,7 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     """
     metric, _, direction = text.partition(":")
     if metric not in metrics and not open_ended:
-        raise unknown("objective", metric, metrics)
+        raise unknown("objective", metric, metrics, _listed(metrics))
     if direction not in ("", "max", "min"):
         raise RequestError(
             f"an objective must be METRIC, METRIC:max or METRIC:min, but got {text!r}; pass for example {metric}:max"
@@ -132,6 +132,10 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     if direction == "":
         return Objective(metric, metrics.get(metric, "max"))
     return Objective(metric, "max" if direction == "max" else "min")
+
+
+def _listed(metrics: Mapping[str, Direction]) -> str:
+    return "the evaluator reports " + ", ".join(sorted(metrics))
 
 
 def parse_constraint(text: str, metrics: Mapping[str, Direction], open_ended: bool = False) -> Constraint:
@@ -157,7 +161,7 @@ def parse_constraint(text: str, metrics: Mapping[str, Direction], open_ended: bo
             f"--constraint '{example}<=1.5e9'"
         )
     if found[1] not in metrics and not open_ended:
-        raise unknown("metric in a constraint", found[1], metrics)
+        raise unknown("metric in a constraint", found[1], metrics, _listed(metrics))
     return Constraint(found[1], "<=" if found[2] == "<=" else ">=", bound)
 
 

@@ -430,11 +430,21 @@ def _elsewhere(
         objects = {**objects, "executor": executor}
     if executor is not None:
         changed = _part("executor", executor, by_part["executor"])
+        if SIMULATED in (changed.name, spec.executor.name) and changed.name != spec.executor.name:
+            raise RequestError(
+                f"a study must keep to one clock, but {spec.name!r} was begun with executor {spec.executor.name!r} and "
+                f"is to go on with {changed.name!r}; leave --executor out, or run a new study"
+            )
+        if workers is None and changed.name != spec.executor.name:
+            spec = replace(spec, workers=None)  # that number was the other executor's
         kept = spec.executor.options if changed.name == spec.executor.name and not changed.given else {}
         spec = replace(spec, executor=replace(changed, options={**kept, **changed.options}))
     elif by_part["executor"]:
         spec = replace(spec, executor=replace(spec.executor, options={**spec.executor.options, **by_part["executor"]}))
     return spec, objects
+
+
+SIMULATED = "simulated"
 
 
 def _default_executor(workers: int | None) -> str:

@@ -120,8 +120,10 @@ class StudyState:
         trial.cost += outcome.cost
         trial.error = outcome.error
         trial.budget = outcome.budget
+        if outcome.status in ("done", "infeasible"):
+            trial.metrics = outcome.metrics
         if outcome.status == "done":
-            trial.values, trial.metrics = outcome.values, outcome.metrics
+            trial.values = outcome.values
             if job.role == "candidate":
                 self._outcomes.setdefault((trial.key, job.to_budget), (number, outcome))
         if trial.address is None:

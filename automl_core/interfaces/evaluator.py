@@ -106,14 +106,14 @@ class Evaluator(ABC):
     instance is then passed as the keyword ``trainer``.
     """
 
-    unit: ClassVar[str] = "epochs"
-    metrics: ClassVar[Mapping[str, Direction]] = {}
+    unit: str = "epochs"
+    metrics: Mapping[str, Direction] = {}
     """Metrics that can be an objective, the default one first."""
 
     dataset_kinds: ClassVar[frozenset[str]] = frozenset()
     """Kinds of data set it takes; empty when it takes none."""
 
-    fixed_metrics: ClassVar[frozenset[str]] = frozenset()
+    fixed_metrics: frozenset[str] = frozenset()
     """Metrics that training does not change (``params``, ``flops``, ``latency``): a constraint on one of them is held
     against a trial's first outcome, one on any other against a complete trial."""
 
@@ -138,8 +138,11 @@ class Evaluator(ABC):
             raise RequestError(f"this evaluator runs on the cpu, but got device {device!r}; leave --device out")
         return "cpu"
 
-    def attach(self, workspace: Workspace) -> None:  # noqa: B027 - most evaluators read no records
-        """Takes in the workspace, for evaluators that read recorded studies; called once, before all that follows."""
+    def attach(self, workspace: Workspace, space: SearchSpace) -> None:  # noqa: B027 - most look nothing up
+        """Takes in the workspace and the search space, for evaluators that look results up there.
+
+        Called before anything else is asked. What is unit and what are metrics may follow from it.
+        """
 
     def dataset_names(self, space: SearchSpace) -> tuple[str, ...] | None:
         """Names the data sets that this evaluator looks up itself, the default first; None: it takes registered ones.
@@ -155,6 +158,13 @@ class Evaluator(ABC):
     def narrowed(self, space: SearchSpace) -> SearchSpace:
         """Gives the part of a search space that this evaluator can judge; for most, all of it."""
         return space
+
+    def check_budgets(self, min_budget: int, max_budget: int) -> None:  # noqa: B027 - training knows no end
+        """Refuses budgets at which nothing is known.
+
+        Raises:
+            RequestError: With those that are.
+        """
 
     def foresee(self, description: Description) -> Mapping[str, float]:
         """Gives the metrics that are known without any training, for constraints. May cost milliseconds."""

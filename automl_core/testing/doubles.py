@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Description, Estimator, Evaluation, Evaluator, SearchSpace
@@ -97,8 +97,8 @@ class ToyEvaluator(Evaluator):
         noise: Standard deviation of the change of accuracy per unit.
     """
 
-    unit: ClassVar[str] = "epochs"
-    metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min"}
+    unit: str = "epochs"
+    metrics: Mapping[str, Direction] = {"accuracy": "max", "loss": "min"}
 
     def __init__(
         self, fail: tuple[int, ...] = (), diverge: tuple[int, ...] = (), at: int = 1, noise: float = 0.01

@@ -92,7 +92,7 @@ def _print(settings: Settings, study: Study, watcher: Watcher) -> None:
     click.echo(_ending(settings, study, bool(front), watcher.elapsed))
     if study.status == "finished":
         leader = front[0].trial if front and len(study.spec.objectives) > 1 else None
-        click.echo("\n" + _next(settings, study.name, record.summary.trials, leader))
+        click.echo("\n" + _next(settings, study, leader))
 
 
 def _first_of(trials: Sequence[TrialRow], one: str, many: str) -> str:
@@ -135,9 +135,10 @@ def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) ->
     return f"Study {name} {why}{so_far}; nothing is lost. Go on with:\n  {command_line(settings, 'resume', study.name)}"
 
 
-def _next(settings: Settings, name: str, trials: int, leader: int | None) -> str:
+def _next(settings: Settings, study: Study, leader: int | None) -> str:
     """Writes the commands to go on with, each below what it does: commands are never wrapped."""
+    trials, trains = study.record.summary.trials, study.assembly.evaluator.trains
     return "Go on with\n" + "\n".join(
         f"  {click.style(f'# {what}', dim=True)}\n  {command}"
-        for command, what in steps(settings, name, trials, leader)
+        for command, what in steps(settings, study.name, trials, leader, trains)
     )

@@ -13,7 +13,9 @@ def command_line(settings: Settings, *words: str) -> str:
     return shlex.join(("automl", *words, *where))
 
 
-def steps(settings: Settings, name: str, trials: int, leader: int | None = None) -> list[tuple[str, str]]:
+def steps(
+    settings: Settings, name: str, trials: int, leader: int | None = None, trains: bool = True
+) -> list[tuple[str, str]]:
     """Gives the commands that follow a study, each with what it does.
 
     Args:
@@ -21,13 +23,17 @@ def steps(settings: Settings, name: str, trials: int, leader: int | None = None)
         name: The study's name.
         trials: How many trials it has.
         leader: Where there are several objectives, the first trial of the front.
+        trains: Whether there are networks to retrain and to export.
     """
     which = "the best" if leader is None else "the front's first (--trial N: another)"
     one = [] if leader is None else [(command_line(settings, "best", name, "--trial", str(leader)), "one of the front")]
+    networks = [
+        (command_line(settings, "retrain", name), f"train {which} on all training data, test it"),
+        (command_line(settings, "export", name, f"{name}-model"), "its weights, description and model card"),
+    ]
     return [
         *one,
         (command_line(settings, "show", name), "all trials, rungs and failures"),
-        (command_line(settings, "retrain", name), f"train {which} on all training data, test it"),
-        (command_line(settings, "export", name, f"{name}-model"), "its weights, description and model card"),
+        *(networks if trains else []),
         (command_line(settings, "resume", name, "--trials", str(2 * trials)), "search on"),
     ]

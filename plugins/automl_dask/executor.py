@@ -194,7 +194,7 @@ class DaskExecutor(Executor):
             self._client = new_client(self._local.cluster)
         # An object may be large. It is sent once to each worker, which is no reason to warn at each.
         self._exit.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}))
-        probe = f"probes/{self._session}"
+        probe = f"probe-{self._session}"
         self._equipment = Equipment(automl_core.__version__, packed, worker.store.location, probe)
         self._exit.callback(_remove, worker.store, probe)
         with worker.store.writing(probe):

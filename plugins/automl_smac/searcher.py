@@ -127,7 +127,7 @@ class SMAC(Searcher):
         good = outcome.status == "done" and all(map(math.isfinite, losses))
         value = TrialValue(_cost(losses), status=StatusType.SUCCESS) if good else self._crash()
         self._results[self.problem.space.canonical(job.configuration)].append((info, value))
-        self.facade.tell(info, value, save=False)
+        self._tell_smac(info, value)
         if good and job.to_budget < self.problem.max_budget:
             self._reached[job.trial] = job.to_budget
         else:
@@ -182,7 +182,11 @@ class SMAC(Searcher):
             trial = self._numbers.get(info.config)
             if trial is None or trial in self._reached:
                 return info
-            self.facade.tell(info, self._crash(), save=False)
+            self._tell_smac(info, self._crash())
+
+    def _tell_smac(self, info: TrialInfo, value: TrialValue) -> None:
+        with contained():
+            self.facade.tell(info, value, save=False)
 
     def _admit(self, proposal: Proposal) -> bool:
         """Takes a proposal that is allowed and new; what is known of any other, SMAC3 is told at once."""

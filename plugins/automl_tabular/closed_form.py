@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
@@ -25,8 +24,9 @@ class ClosedFormEvaluator(Evaluator):
         curve: Whether every unit on the way is observed, as in a training; otherwise the budget asked for alone.
     """
 
-    unit: ClassVar[str] = "units"
-    metrics: ClassVar[Mapping[str, Direction]] = {VALUE: "max"}
+    unit = "units"
+    trains = False
+    metrics: Mapping[str, Direction] = {VALUE: "max"}
 
     def __init__(self, curve: bool = False) -> None:
         self.curve = curve

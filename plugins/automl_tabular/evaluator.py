@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from automl_core.errors import RequestError
-from automl_core.interfaces import ArtefactRequest, Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
-from automl_core.types import Json, Split
+from automl_core.interfaces import Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
+from automl_core.types import Json
 from automl_tabular.benchmarks import BENCHMARKS
 from automl_tabular.lookup import Results
 from automl_tabular.recorded import RecordedStudy
@@ -34,7 +34,8 @@ class TabularEvaluator(Evaluator):
         RequestError: When no results are known of the search space, or the study does not hold any.
     """
 
-    unit: ClassVar[str] = "trainings"
+    unit = "trainings"
+    trains = False
 
     def __init__(self, study: str = "", repeats: Literal["mean", "one"] = "mean") -> None:
         self.study = study
@@ -48,9 +49,10 @@ class TabularEvaluator(Evaluator):
         """Travels as its options; what it has read stays here."""
         return TabularEvaluator, (self.study, self.repeats)
 
-    def attach(self, workspace: Workspace) -> None:
+    def attach(self, workspace: Workspace, space: SearchSpace) -> None:
         if self.study:
             self._record = workspace.record(self.study)
+        self.results(space)
 
     def dataset_names(self, space: SearchSpace) -> tuple[str, ...] | None:
         return self.results(space).dataset_names
@@ -71,7 +73,7 @@ class TabularEvaluator(Evaluator):
         if self._results is None or (space is not self._space and space is not self._results.space):
             self._space, self._results = space, (found := self._find(space))
             # On the class there are none, since they are the results' own.
-            vars(self).update(unit=found.unit, metrics=found.metrics, fixed_metrics=found.fixed_metrics)
+            self.unit, self.metrics, self.fixed_metrics = found.unit, found.metrics, found.fixed_metrics
         return self._results
 
     def _find(self, space: SearchSpace) -> Results:
@@ -108,14 +110,6 @@ class TabularEvaluator(Evaluator):
 
     def foresee(self, description: Description) -> Mapping[str, float]:
         return {} if self._results is None else self._results.foresee(description, self._dataset)
-
-    def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
-        if split == "final":
-            raise RequestError(
-                "a retraining must be trained, but evaluator tabular only looks validation results up; run a study "
-                "with an evaluator that trains"
-            )
-        return ()
 
     def start(self, description: Description, context: Context) -> Evaluation:
         assert self._results is not None, "the search space comes first"

@@ -37,15 +37,15 @@ class GraphEvaluator(Evaluator):
         trainer: How everything is trained; the defaults when None.
     """
 
-    unit: ClassVar[str] = "epochs"
-    metrics: ClassVar[Mapping[str, Direction]] = {
+    unit: str = "epochs"
+    metrics: Mapping[str, Direction] = {
         "accuracy": "max",
         "loss": "min",
         "flops": "min",
         "params": "min",
         "latency": "min",
     }
-    fixed_metrics: ClassVar[frozenset[str]] = frozenset({"flops", "params", "latency"})
+    fixed_metrics: frozenset[str] = frozenset({"flops", "params", "latency"})
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
     offers: ClassVar[frozenset[str]] = frozenset({"network"})
     default_dataset: ClassVar[str | None] = "digits"

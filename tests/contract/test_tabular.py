@@ -93,8 +93,7 @@ class TestRecordedStudy(EvaluatorContract):
 
     def make_evaluator(self):
         evaluator = TabularEvaluator(study="recorded")
-        evaluator.attach(Workspace(self.workspace))
-        evaluator.narrowed(HartmannSpace())
+        evaluator.attach(Workspace(self.workspace), HartmannSpace())
         return evaluator
 
     def make_space(self):

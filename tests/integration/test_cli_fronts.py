@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,8 +35,8 @@ class SizedEvaluator(ToyEvaluator):
         noise: As for a toy.
     """
 
-    metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min", "flops": "min", "latency": "min"}
-    fixed_metrics: ClassVar[frozenset[str]] = frozenset({"flops", "latency"})
+    metrics: Mapping[str, Direction] = {"accuracy": "max", "loss": "min", "flops": "min", "latency": "min"}
+    fixed_metrics: frozenset[str] = frozenset({"flops", "latency"})
 
     def foresee(self, description: Description) -> Mapping[str, float]:
         return {"flops": _flops(description)}

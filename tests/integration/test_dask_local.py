@@ -48,6 +48,7 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
     assert len(processes) in (5, 6) and str(os.getpid()) not in processes
     assert {(trace["threads"], trace["omp"]) for trace in traces} == {("1", "1")}
     assert not any(alive(int(process)) for process in processes)
+    assert not list(tmp_path.glob("probe*"))
 
     again = Study.load("study", workspace=tmp_path, space=ToySpace(4), evaluator=evaluator)
     assert again._journal is not None
@@ -65,6 +66,7 @@ def running(directory: Path, units: int, pause: float = 0.3, actions: str = "{}"
     )
     process = subprocess.Popen(
         [sys.executable, str(script)],
+        env=os.environ | {"TMPDIR": str(directory)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,7 +88,7 @@ def test_ctrl_c_lets_the_units_end(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=60)
     assert (out, errors) == ("interrupted\n", "")
-    assert not any(map(alive, started))
+    assert not any(map(alive, started)) and not list(tmp_path.glob("automl-dask-*"))
     evaluator = TracedEvaluator(tmp_path)
     before = len(evaluator.traces())
     assert before <= 9 and len(list((tmp_path / "checkpoints").rglob("progress.json"))) >= 2

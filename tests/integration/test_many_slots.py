@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from toys import toy_registry
 
-from automl_core import RequestError, Study, StudyFailed
+from automl_core import RequestError, Study, StudyFailed, hookimpl
 from automl_core.engine.state import StudyState
 from automl_core.engine.worker import Task, Worker
+from automl_core.hookspecs import Register
 from automl_core.interfaces import Executor
 from automl_core.plugins import use_registry
 from automl_core.records import Workspace
@@ -229,3 +230,34 @@ def test_an_executor_that_cannot_begin_leaves_no_study(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="none does"):
         Study.resume("study", workspace=tmp_path, executor=Missing(slots=2), trials=20)
     assert Workspace(tmp_path).record("study").status == study.status == "finished"
+
+
+def test_a_study_keeps_to_one_clock(tmp_path: Path) -> None:
+    toy(tmp_path, executor="simulated", workers=3).run()
+    with pytest.raises(RequestError, match="must keep to one clock"):
+        Study.resume("study", workspace=tmp_path, executor="serial", trials=20)
+
+
+def test_another_executor_does_not_inherit_the_number_of_workers(tmp_path: Path) -> None:
+    with use_registry(toy_registry(Pooled())):
+        toy(tmp_path, executor="pooled", workers=3).run()
+        study = Study.resume("study", workspace=tmp_path, executor="serial", trials=20)
+        assert study.status == "finished"
+        assert Study.load("study", workspace=tmp_path).assembly.workers == 3, "what is recorded stays"
+
+
+class Pool(Shuffling):
+    """Several slots, by option.
+
+    Args:
+        workers: How many.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        super().__init__(slots=workers)
+
+
+class Pooled:
+    @hookimpl
+    def automl_executors(self, register: Register) -> None:
+        register("pooled", f"{__name__}:Pool", summary="several slots")

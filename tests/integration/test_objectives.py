@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from ConfigSpace import ConfigurationSpace
@@ -83,7 +83,7 @@ def test_a_metric_is_one_objective_at_most(tmp_path: Path) -> None:
 class SizedEvaluator(ToyEvaluator):
     """A toy whose size is known beforehand and whose latency is known once it runs."""
 
-    metrics: ClassVar[Mapping[str, Direction]] = {"accuracy": "max", "loss": "min", "size": "min", "latency": "min"}
+    metrics: Mapping[str, Direction] = {"accuracy": "max", "loss": "min", "size": "min", "latency": "min"}
     fixed_metrics = frozenset({"size", "latency"})
 
     def foresee(self, description: Description) -> Mapping[str, float]:
@@ -131,6 +131,7 @@ def test_what_shows_only_in_training_ends_the_trial_at_its_first_outcome(tmp_pat
     assert refused
     assert all(row.configuration["digit_11"] > 1 and row.budget == 1 for row in refused)
     assert all("latency<=1 must hold, but latency is" in row.error for row in refused)
+    assert all(row.metrics["latency"] > 1 for row in refused), "its last metrics are those that were refused"
     assert all(row.configuration["digit_11"] <= 1 for row in rows if row.status != "infeasible")
     assert found.best.metrics["latency"] <= 1
     StudyState(found.assembly.searcher(), found.assembly.problem).replay(found.record.journal.events())
@@ -168,6 +169,7 @@ def test_a_constraint_that_nothing_keeps_fails_the_study(tmp_path: Path) -> None
     ("constraint", "message"),
     [
         ("wit<=3", "unknown metric in a constraint 'wit'; .*accuracy, latency, loss, size"),
+        ("latensy<=3", "did you mean 'latency'.* reports accuracy, latency, loss, size"),
         ("size<3", "a constraint must be METRIC<=NUMBER"),
         ("size<=much", "a constraint must be METRIC<=NUMBER"),
         ("size<=nan", "a constraint must be METRIC<=NUMBER"),

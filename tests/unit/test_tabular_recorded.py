@@ -208,7 +208,7 @@ def test_a_data_set_is_refused(recorded, tmp_path):
 
 def test_budgets_that_were_not_recorded_are_refused(recorded, tmp_path):
     evaluator = TabularEvaluator(study="recorded")
-    evaluator.attach(Workspace(tmp_path))
+    evaluator.attach(Workspace(tmp_path), ToySpace())
     evaluator.check(ToySpace(), None)
     evaluator.check_budgets(1, 9)
     with pytest.raises(RequestError, match="at 27 epochs, but holds them at 1 to 9"):
@@ -217,7 +217,7 @@ def test_budgets_that_were_not_recorded_are_refused(recorded, tmp_path):
 
 def test_a_recorded_study_has_no_optimum(recorded, tmp_path):
     evaluator = TabularEvaluator(study="recorded")
-    evaluator.attach(Workspace(tmp_path))
+    evaluator.attach(Workspace(tmp_path), ToySpace())
     with pytest.raises(RequestError, match="known optimum"):
         evaluator.optimum(ToySpace(), "accuracy")
 

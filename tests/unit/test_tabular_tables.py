@@ -222,7 +222,7 @@ def test_other_budgets_than_a_complete_training_are_refused():
 
 def test_a_retraining_is_refused(tmp_path):
     study = Study("nas-bench-201", "random", trials=1, workspace=tmp_path).run()
-    with pytest.raises(RequestError, match="only looks validation results up"):
+    with pytest.raises(RequestError, match="a retraining needs networks that are trained"):
         study.retrain()
     assert len(study.record.trials()) == 1
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
-from typing import ClassVar
 
 from automl_core import (
     Context,
@@ -31,8 +30,8 @@ class DescentEvaluator(Evaluator):
         curvatures: One for each dimension.
     """
 
-    unit: ClassVar[str] = "steps"
-    metrics: ClassVar[Mapping[str, Direction]] = {"loss": "min"}
+    unit: str = "steps"
+    metrics: Mapping[str, Direction] = {"loss": "min"}
 
     def __init__(self, curvatures: tuple[float, ...] = (0.1, 0.5, 1.0)) -> None:
         if not curvatures or min(curvatures) <= 0:
