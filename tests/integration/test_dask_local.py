@@ -42,8 +42,8 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
     rows = study.record.trials()
     assert study.status == "finished" and [row.status for row in rows].count("failed") == 1
     assert rows[1].status == "failed" and "worker" in rows[1].error and rows[1].attempts == 3
-    assert rows[0].status != "failed" and rows[0].attempts == 2
     traces = evaluator.traces()
+    assert rows[0].status != "failed" and {one["attempt"] for one in traces if one["trial"] == "0"} == {"0", "1"}
     processes = {trace["process"] for trace in traces}
     assert len(processes) in (5, 6) and str(os.getpid()) not in processes
     assert {(trace["threads"], trace["omp"]) for trace in traces} == {("1", "1")}
@@ -91,7 +91,7 @@ def test_ctrl_c_lets_the_units_end(tmp_path: Path) -> None:
     assert not any(map(alive, started)) and not list(tmp_path.glob("automl-dask-*"))
     evaluator = TracedEvaluator(tmp_path)
     before = len(evaluator.traces())
-    assert before <= 9 and len(list((tmp_path / "checkpoints").rglob("progress.json"))) >= 2
+    assert before <= 9 and len(list((tmp_path / "checkpoints").rglob("progress.json"))) >= 1
     Study.resume("study", workspace=tmp_path, workers=1, space=ToySpace(4), evaluator=evaluator)
     units = [(trace["trial"], trace["unit"]) for trace in evaluator.traces()]
     assert len(set(units)) == len(units) > before, "nothing was trained twice"
