@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from automl_core.errors import StudyFailed
 from automl_core.interfaces import Description, SearchSpace
 from automl_core.types import Configuration, Constraint
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
 REMEMBERED = 100_000
+REFUSED = 20_000
+SMALL = 100_000
+"""A space of at most so many configurations is looked through to its end."""
 
 
 class ConstrainedSpace(SearchSpace):
@@ -63,4 +67,21 @@ class ConstrainedSpace(SearchSpace):
         return self.space.size()
 
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
-        return (one for one in self.space.enumerate(seed) if self.violation(one) is None)
+        """Yields what the space enumerates and the constraints allow.
+
+        Raises:
+            StudyFailed: When none of very many in a row is allowed, and there are more than can be looked at.
+        """
+        size, refused = self.space.size(), 0
+        for configuration in self.space.enumerate(seed):
+            if self.violation(configuration) is None:
+                refused = 0
+                yield configuration
+                continue
+            refused += 1
+            if refused >= REFUSED and (size is None or size > SMALL):
+                raise StudyFailed(
+                    f"the constraints {', '.join(map(str, self.constraints))} must leave configurations to try, but "
+                    f"they refuse {refused:,} in a row, the last since {self.violation(configuration)}; loosen them, "
+                    "or widen the space"
+                )

@@ -25,7 +25,7 @@ from automl_core.journal.study import StudyJournal, rows, taken
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord, TrialRow, Workspace
 from automl_core.spec import Part, Retention, StudySpec, check_name, parse_size
-from automl_core.storage import Store
+from automl_core.storage import Store, open_store
 from automl_core.types import EMPTY, Json
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class Study:
         )
         wanted = {"min_budget": _whole(min_budget), "max_budget": _whole(max_budget), "trials": _whole(trials)}
         self.workspace = Workspace(workspace)
+        if store is not None:
+            open_store(store)  # refuses what cannot be opened, before anything is written
         spec, self.notes = resolve(request, objects, registry, self.workspace, wanted)
         spec = replace(spec, name=self._free_name(spec))
         self.assembly = Assembly(spec, objects, registry, self.workspace)

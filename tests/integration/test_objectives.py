@@ -165,6 +165,12 @@ def test_a_constraint_that_nothing_keeps_fails_the_study(tmp_path: Path) -> None
         study(tmp_path / "before", space=space, evaluator=Knowing(two_sided), constraint="price<=3").run()
 
 
+def test_a_constraint_that_next_to_nothing_keeps_ends_a_huge_search_soon(tmp_path: Path) -> None:
+    """4 ** 11 configurations, every one of them with digits of at least 1 in all."""
+    with pytest.raises(StudyFailed, match="refuse 20,000 in a row, the last since size<=0 must hold, but size is"):
+        toy(tmp_path, constraint="size<=0").run()
+
+
 @pytest.mark.parametrize(
     ("constraint", "message"),
     [
@@ -258,3 +264,17 @@ def test_sizes_are_decimal_unless_said_otherwise() -> None:
     from automl_core.spec import parse_size
 
     assert [parse_size(size) for size in ("5GB", "1.5 MiB", 7, "2k")] == [5 * 10**9, 3 * 2**19, 7, 2000]
+
+
+def test_a_store_that_cannot_be_opened_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="protocol of a store 'nonsense'"):
+        toy(tmp_path, store="nonsense://bucket/x")
+    assert not (tmp_path / "journal.sqlite").exists()
+
+
+def test_a_study_keeps_its_checkpoints_where_its_store_is(tmp_path: Path) -> None:
+    study = toy(tmp_path / "workspace", store=f"file://{tmp_path}/elsewhere", checkpoint="all").run()
+    assert not (tmp_path / "workspace" / "checkpoints").exists()
+    assert list((tmp_path / "elsewhere").glob("workspace-*/checkpoints/1/*"))
+    study.workspace.delete("study")
+    assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
