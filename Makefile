@@ -1,4 +1,4 @@
-# make run · make test · make lint · make bench · make clean
+# make run · make test · make lint · make bench · make evidence-searchers · make clean
 #
 # PYTHON names the interpreter that makes the environment, VENV the environment's directory:
 #     make test PYTHON=python3.12 VENV=~/environments/automl
@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench evidence-searchers clean
 
 # The knowledge-transfer-graph search on the digits that scikit-learn brings: offline, minutes on two cores.
 run: $(INSTALLED)
@@ -23,10 +23,16 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each prints a table and writes benchmarks/results/NAME.json.
+# Each prints a table and writes benchmarks/results/NAME.json; the last two write into benchmarks/README.md as well.
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/searchers.py
+	$(BIN)/python benchmarks/simulated.py
+
+# At most an hour, then started again it goes on: what is done is kept in benchmarks/evidence/.
+evidence-searchers: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence_searchers.py
 
 # Workspaces are left alone: they hold studies.
 clean:

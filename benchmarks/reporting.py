@@ -6,12 +6,13 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 
 
 def rounds(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
@@ -64,12 +65,40 @@ class Report:
         side = "" if bound is None else f" ({'at most' if at_most is not None else 'at least'} {bound:,}: {met})"
         print(f"{label}: {value:,.3g}{side}")
 
+    def measured_on(self) -> str:
+        """Says in a line what the figures were measured on, and when."""
+        told = dict(self.document["machine"])
+        processor, cores, date = told.pop("processor"), told.pop("cores"), told.pop("date")
+        versions = ", ".join(f"{name} {version}" for name, version in told.items())
+        return f"{processor}, {cores} cores, {versions}, {date}."
+
     def finish(self, path: Path | None = None) -> None:
         """Writes ``results/NAME.json``, or another file."""
         target = path or RESULTS / f"{self.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(self.document, indent=2) + "\n")
         print(f"written to {target}")
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Gives a table's lines."""
+    return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]
+
+
+def publish(readme: Path, name: str, lines: Sequence[str]) -> None:
+    """Puts lines between the markers ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a document.
+
+    Raises:
+        ValueError: When the markers are not there.
+    """
+    text = readme.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{readme} must hold the lines {begin} and {end}; add them where the figures belong")
+    readme.write_text("\n".join([before + begin, "", *lines, "", end + after]), encoding="utf-8")
+    print(f"written to {readme}")
 
 
 def _lines(path: str) -> list[str]:
