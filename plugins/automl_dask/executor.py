@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -99,10 +100,14 @@ class DaskExecutor(Executor):
     @property
     def slots(self) -> int:
         if not self.address:
-            return self.workers or default_workers()
+            return self.workers or self._default_workers
         if self._client is None:
             return self.workers or 1
         return max(1, len(self._seats) if self.workers is None else min(len(self._seats), self.workers))
+
+    @cached_property
+    def _default_workers(self) -> int:
+        return len(visible_gpus("auto")) or max(1, (os.cpu_count() or 1) // 4)
 
     def start(self, worker: Worker, since: float = 0.0) -> None:
         self._reset()
@@ -127,18 +132,20 @@ class DaskExecutor(Executor):
         """
         assert self._client is not None, "start() comes before wait()"
         while True:
+            if self._cut:
+                left = [(task.job, _unfinished("interrupted", task.job)) for task in self._queue]
+                self._queue.clear()
+                self._tell_to_stop()
+                if left:
+                    return left
+            self._place()
             ended = self._take_events()
             if not ended:  # what has ended is told first, whatever else has happened
                 self._look_around()
-            if self._cut:
-                ended += [(task.job, _unfinished("interrupted", task.job)) for task in self._queue]
-                self._queue.clear()
-                self._tell_to_stop()
-            if self._client.status == "running":
-                self._place()
             grown = self.slots > self._slots_seen and not self._cut
             self._slots_seen = self.slots
             if ended or grown:
+                self._place()
                 return ended
 
     def cut(self) -> None:
@@ -309,6 +316,8 @@ class DaskExecutor(Executor):
 
     def _place(self) -> None:
         """Hands queued jobs to idle workers: first to those that hold their trials, then to those that hold none."""
+        if not self._queue or self._client is None or self._client.status != "running":
+            return
         idle = [name for name in list(self._seats)[: self.slots] if self._seats[name].job is None]
         holders = {self._seats[name].holds: name for name in idle if self._seats[name].holds is not None}
         for task in list(self._queue):
@@ -344,11 +353,6 @@ class DaskExecutor(Executor):
         seat.forgotten.clear()
         events = self._events
         future.add_done_callback(lambda done: events.put((done.key, name)))
-
-
-def default_workers() -> int:
-    """Says how many workers to start here when nobody says: one for each GPU, or one for every four cores."""
-    return len(visible_gpus("auto")) or max(1, (os.cpu_count() or 1) // 4)
 
 
 def _remove(store: Store, key: str) -> None:

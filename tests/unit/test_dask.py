@@ -320,6 +320,23 @@ def test_what_has_ended_is_told_before_what_went_wrong(run: SimpleNamespace) -> 
         run.executor.wait()
 
 
+def test_jobs_are_placed_before_anything_is_waited_for(run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKING", 0.0)
+    submit = run.client.submit
+
+    def at_once(*arguments: Any, **options: Any) -> Any:
+        future = submit(*arguments, **options)
+        future.value = dumps(Outcome("done", 1))
+        run.executor._events.put((future.key, run.calls[-1].where))
+        return future
+
+    run.client.submit = at_once
+    take, looks = run.executor._take_events, []
+    run.executor._take_events = lambda: (looks.append(len(run.calls)), take())[1]
+    run.executor.submit(task(0))
+    assert trials(run.executor.wait()) == [(0, "done")] and looks == [1]
+
+
 def test_a_lost_scheduler_is_not_waited_for(run: SimpleNamespace) -> None:
     run.executor.submit(task(0))
     run.executor._place()
