@@ -47,7 +47,8 @@ class Executor(ABC):
     def wait(self) -> Sequence[tuple[Job, Outcome]]:
         """Blocks until at least one job has ended; gives all that have, in the order in which they ended.
 
-        A job whose worker died ends ``lost``: handing it out again is the engine's decision.
+        A job whose worker died ends ``lost``: handing it out again is the engine's decision. An executor whose slots
+        have become more may give none, so that it is handed more.
 
         Raises:
             AutomlError: When what runs the jobs is lost as a whole; the study can be resumed.
