@@ -169,15 +169,15 @@ def _with_us(truth: Truth, contender: Contender, seed: int) -> dict[str, Any]:
 
 
 def planned(contenders: Sequence[str], truths: Sequence[str], repeats: int | None) -> list[Run]:
-    """Lists all runs: a seed of everything, then the next, so that what is there at any time is balanced."""
+    """Lists all runs, those that take long last; seed by seed, so that what is there at any time is balanced."""
     runs = [
-        (seed, Run(truth, name, seed))
+        Run(truth, name, seed)
         for name in contenders
         for truth in CONTENDERS[name].truths
         if truth in truths
         for seed in range(CONTENDERS[name].repeats if repeats is None else min(repeats, CONTENDERS[name].repeats))
     ]
-    return [run for _, run in sorted(runs, key=lambda pair: pair[0])]
+    return sorted(runs, key=lambda run: (-CONTENDERS[run.contender].repeats, run.seed))
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
