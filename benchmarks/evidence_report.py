@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from plotting import COLOURS, figure, save
+from plotting import COLOURS, figure, label_few, save
 from reporting import machine, markdown_table, publish
 from virtual import Truth
 
@@ -167,6 +167,8 @@ def _draw(cells: Mapping[str, Mapping[str, Cell]], truths: Mapping[str, Truth], 
             handles.setdefault(name, _draw_line(panel, name, cell, truths[truth], floor))
         panel.set(xscale="log", yscale="log", title=truth, xlabel="cost, in complete trainings")
         panel.set_ylabel(f"regret, {scale(truths[truth])[1]}")
+        panel.set_xlim(left=max(panel.get_xlim()[0], 1.0 if truths[truth].dataset else 0.01))
+        label_few(panel)
     for panel in panels[len(cells) :]:
         panel.axis("off")
     ordered = [name for name in STYLES if name in handles]
@@ -239,11 +241,17 @@ def _table(block: Mapping[str, Mapping[str, Cell]], truths: Mapping[str, Truth],
             if name not in row:
                 cells.append("")
                 continue
-            low, high = row[name].interval
-            text = f"{row[name].median:.3g} [{low:.3g}, {high:.3g}]"
+            text = _told(row[name])
             cells.append(f"**{text}**" if row[name].overlaps(best) else text)
         rows.append(cells)
     return markdown_table(["final regret (unit)", *shown], rows)
+
+
+def _told(cell: Cell) -> str:
+    low, high = cell.interval
+    if math.isinf(high):
+        return f"{cell.median:.3g} [too few seeds]"
+    return f"{cell.median:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _summary(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> list[str]:

@@ -20,6 +20,16 @@ def figure(rows: int, columns: int, width: float, height: float, **options: Any)
     return pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
 
 
+def label_few(panel: Any) -> None:
+    """Labels logarithmic axes with powers of ten, and with 2 and 5 between them where there is room."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for axis, (low, high) in ((panel.xaxis, panel.get_xlim()), (panel.yaxis, panel.get_ylim())):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 200.0 else (1.0,)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
 def save(drawn: Any, path: Path) -> None:
     """Writes a figure as PNG, without the date, so that equal figures are equal files."""
     from matplotlib import pyplot

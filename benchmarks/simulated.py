@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from plotting import COLOURS, figure, save
+from plotting import COLOURS, figure, label_few, save
 from reporting import HERE, Report, markdown_table, publish
 from virtual import Trace, Truth
 
@@ -128,8 +128,7 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
             [moment / run["virtual seconds"] for moment in moments], [one / run["workers"] for one in counts], **line
         )
     left.set(xscale="log", yscale="log", xlabel="virtual seconds", ylabel="regret of the best complete trial")
-    left.yaxis.set_minor_formatter("{x:g}")
-    left.yaxis.set_major_formatter("{x:g}")
+    label_few(left)
     left.legend(frameon=False)
     left.set_title("The same trials, in less virtual time")
     right.set(xlabel="share of the run's virtual time", ylabel="share of workers that are busy", ylim=(0.0, 1.05))
