@@ -23,7 +23,7 @@ from automl_core.sampling import raw_draws
 from automl_core.types import Job
 from automl_spaces.nas_bench_201 import OPERATIONS, Cell, NASBench201Space, canonical_cells
 from automl_spaces.tables import HPOBenchSpace, HPOLibSpace
-from automl_tabular import benchmarks
+from automl_tabular import benchmarks, plain_pickle
 from automl_tabular.benchmarks import BENCHMARKS
 from automl_tabular.evaluator import TabularEvaluator
 from automl_tabular.plain_pickle import read_plain_pickle
@@ -212,9 +212,9 @@ def test_another_space_is_refused_with_those_that_have_tables(tmp_path):
 def test_other_budgets_than_a_complete_training_are_refused():
     evaluator, space = TabularEvaluator(), NASBench201Space()
     evaluator.check(space, None)
-    evaluator.check_budgets(1, 1)
+    evaluator.check_budgets((1,))
     with pytest.raises(RequestError, match="got 200"):
-        evaluator.check_budgets(1, 200)
+        evaluator.check_budgets((1, 200))
     evaluation = evaluator.start(Cell((OPERATIONS[0],) * 6), Context(0, 200))
     with pytest.raises(RequestError, match="200 was asked for"):
         list(evaluation.advance(Job(0, {}, 0, 200)))
@@ -297,8 +297,11 @@ class Malicious:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "second line of defence"])
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path, protocol):
+def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path, protocol, checked, monkeypatch):
+    if not checked:
+        monkeypatch.setattr(plain_pickle, "_check", lambda content: None)
     marker = tmp_path / "touched"
     table = tmp_path / "table.pkl"
     table.write_bytes(pickle.dumps({"000000": Malicious(marker)}, protocol))
@@ -320,12 +323,16 @@ def test_even_harmless_classes_are_refused(tmp_path, harmless):
         read_plain_pickle(table)
 
 
-def test_opcodes_that_name_things_in_other_ways_are_refused(tmp_path):
+@pytest.mark.parametrize("checked", [True, False], ids=["checked", "second line of defence"])
+def test_opcodes_that_name_things_in_other_ways_are_refused(tmp_path, checked, monkeypatch):
+    if not checked:
+        monkeypatch.setattr(plain_pickle, "_check", lambda content: None)
     table = tmp_path / "table.pkl"
     for content in (
         b"cposix\nsystem\n(S'true'\ntR.",  # GLOBAL
         b"(S'true'\niposix\nsystem\n.",  # INST
         b"Pelsewhere\n.",  # PERSID
+        b")" + b"\x85" * 100_000 + b"Q.",  # BINPERSID of what would take forever to print
         b"\x82\x01.",  # EXT1
     ):
         table.write_bytes(content)
@@ -333,15 +340,48 @@ def test_opcodes_that_name_things_in_other_ways_are_refused(tmp_path):
             read_plain_pickle(table)
 
 
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        (b"})" + b"\x85" * 500_000 + b"K\x01s.", "EMPTY_TUPLE at byte 1"),  # nested too deep to be hashed
+        (b"}(K\x00tK\x01s.", "TUPLE at byte 4"),
+        (b"}(K\x00\x91K\x01s.", "FROZENSET at byte 4"),
+        (b"Nr\xff\xff\xff\x7f.", "LONG_BINPUT at byte 1"),  # a memory of two thousand million places
+        (b"]}b.", "BUILD at byte 2"),
+        (b"]\x8c\x01\x85\x85.", "TUPLE1 at byte 4"),  # what looks like one within a text is none
+        (b"]\x8c\x09a.", "more than there is"),
+        (b"]\xff.", "the unknown instruction '\xff'"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_no_instruction_is_followed_that_plain_containers_do_not_need(tmp_path, content, refused):
+    table = tmp_path / "table.pkl"
+    table.write_bytes(b"\x80\x04" + content)
+    with pytest.raises(RequestError, match="nothing else is read out of a pickle, but it asks for") as caught:
+        read_plain_pickle(table)
+    where = refused.partition(" at byte ")
+    assert (f"{where[0]} at byte {int(where[2]) + 2}" if where[2] else refused) in str(caught.value)
+
+
+def test_lists_may_be_nested_however_deep(tmp_path):
+    table = tmp_path / "table.pkl"
+    table.write_bytes(b"\x80\x04" + b"]" * 500_000 + b"a" * 499_999 + b".")
+    content, levels = read_plain_pickle(table), 0
+    while content:
+        (content,) = content
+        levels += 1
+    assert levels == 499_999
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4) | st.tuples(inner, inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
 
 
 @settings(max_examples=50)
-@given(PLAIN, st.integers(3, pickle.HIGHEST_PROTOCOL))
+@given(PLAIN, st.integers(4, pickle.HIGHEST_PROTOCOL))
 def test_plain_containers_are_read_back(tmp_path_factory, content, protocol):
     table = tmp_path_factory.mktemp("plain") / "table.pkl"
     table.write_bytes(pickle.dumps(content, protocol))
@@ -350,7 +390,7 @@ def test_plain_containers_are_read_back(tmp_path_factory, content, protocol):
 
 def test_a_damaged_pickle_is_refused(tmp_path):
     table = tmp_path / "table.pkl"
-    whole = pickle.dumps({"000000": {"val_acc": [0.5, 0.25], "name": ("a", None)}})
+    whole = pickle.dumps({"000000": {"val_acc": [0.5, 0.25], "name": ["a", None]}})
     endless = [whole[:place] + byte + whole[place + 1 :] for place, byte in ((7, b"\x06"), (10, b"\x80"))]
     for damaged in (*(whole[:place] for place in range(len(whole))), *endless, b"no pickle", b"\x80\xff."):
         table.write_bytes(damaged)
