@@ -88,8 +88,10 @@ class Assembly:
             unit=self.evaluator.unit,
         )
         self._check_fidelity(self._new_searcher())
-        self.evaluator.check_budgets(spec.min_budget, spec.max_budget)
-        self.spec = replace(self.spec, rungs=self.searcher().rungs())
+        searcher = self.searcher()
+        self.evaluator.check_budgets(searcher.rungs())
+        self.planned_trials = searcher.planned_trials
+        self.spec = replace(self.spec, rungs=searcher.rungs())
         self._check_estimators()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,7 +140,7 @@ class Assembly:
         if reason is not None and searcher.multi_fidelity:
             raise RequestError(
                 f"searcher {self.spec.searcher.name!r} compares trials at smaller budgets, but {reason}; choose one "
-                "that asks for complete trainings alone, such as random, grid, smac or optuna"
+                "that asks for complete trainings alone: random, grid, optuna, or smac with another facade"
             )
 
     def _check_estimators(self) -> None:

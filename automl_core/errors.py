@@ -5,6 +5,7 @@ Every message states the rule, the value that broke it and the way out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -51,4 +52,5 @@ def reason(error: str) -> str:
     lines = [line for line in (after_last_frame or error).splitlines() if line.strip()]
     if after_last_frame and after_last_frame != error:
         lines = [line for line in lines[1:] if not line.startswith(" ")] or lines
-    return lines[0].strip() if lines else "no reason given"
+    told = lines[0].strip() if lines else "no reason given"
+    return re.sub(r"^automl_core(\.\w+)*\.\w+: ", "", told)  # our own errors are sentences; their class says nothing

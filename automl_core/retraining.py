@@ -69,15 +69,13 @@ def retrain(
     bench.evaluator.check(assembly.space, bench.dataset)
     subject = assembly.space.decode(chosen.configuration)
     subjects = {LABEL: subject, **bench.evaluator.controls(subject)}
-    status_before = study.status
     trained: dict[str, list[Trial]] = {}
-    with session(study, time_limit, progress) as engine:
+    with session(study, time_limit, progress, searches=False) as engine:
         engine.observers.progress.started(study)
         for label, description in subjects.items():
             requests = [ArtefactRequest(label, description, budget, "final", repeat) for repeat in range(repeats)]
             purpose: Purpose = "retraining" if label == LABEL else "control"
             trained[label] = engine.train(requests, purpose, of=chosen.number, setting=setting)
-        study.status = status_before
     progress.finished(study)
     _refuse_failures(trained)
     data = setting["dataset"] if setting else None

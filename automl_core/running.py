@@ -22,6 +22,10 @@ from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.plugins import get_registry
 
 if TYPE_CHECKING:
+    from automl_core.assembly import Assembly
+    from automl_core.interfaces import Executor
+    from automl_core.journal import StudyJournal
+    from automl_core.storage import Store
     from automl_core.study import Study
 
 log = logging.getLogger(__name__)
@@ -70,56 +74,78 @@ def check_time_limit(time_limit: float | None) -> None:
 
 
 @contextmanager
-def session(study: Study, time_limit: float | None, progress: Progress) -> Iterator[Engine]:
-    """Gives an engine at the state that the study's journal tells, while this process is its only writer."""
+def session(study: Study, time_limit: float | None, progress: Progress, searches: bool = True) -> Iterator[Engine]:
+    """Gives an engine at the state that the study's journal tells, while this process is its only writer.
+
+    Args:
+        study: A study whose row is written.
+        time_limit: Seconds; None for no limit.
+        progress: Watches.
+        searches: Whether the search goes on; otherwise the study's status stays what it is.
+
+    Raises:
+        RequestError: For a time limit that is not above 0, and when another process runs the study.
+    """
+    check_time_limit(time_limit)
     journal, assembly, store = study.record.journal, study.assembly, study.store
     with study.workspace.lock(journal):
         journal = journal.open(journal.database, journal.row.name)
         # Replayed before the status is touched: where that is refused, the study stays as it is.
         state = StudyState(assembly.searcher(), assembly.problem)
         state.replay(journal.events())
-        before = journal.status()
-        journal.set_status("running", f"process {os.getpid()} on {socket.gethostname()}")
-        study.status = "interrupted"
+        before, length = journal.status(), journal.length
+        journal.set_status("running" if searches else before, f"process {os.getpid()} on {socket.gethostname()}")
+        study.status = "interrupted" if searches else before
         try:
             store.sweep(f"checkpoints/{journal.row.id}")
             executor = assembly.executor()
-            worker = Worker(
-                assembly.workbench,
-                store,
-                device=assembly.spec.device,
-                threads=assembly.spec.threads if executor.remote else assembly.threads,
-                metrics=assembly.named_metrics,
-                observe=progress.observed,
-                cached=1 if executor.remote else assembly.workers,
-            )
-            executor.start(worker, since=journal.last_at())
-            journal.clock = executor.now
-            names = [part.name for part in assembly.spec.estimators]
-            resources = Resources(
-                journal=journal,
-                store=store,
-                executor=executor,
-                artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity),
-                workers=assembly.spec.workers,
-                constraints=assembly.constraints,
-                fixed_metrics=assembly.evaluator.fixed_metrics,
-                retention=assembly.spec.checkpoint,
-                disk_budget=assembly.spec.disk_budget,
-                curve_estimators=assembly.curve_estimators,
-                ranking=names[0] if names else None,
-            )
-            engine = Engine(state, resources, Observers(study, get_registry(), progress))
             try:
+                executor.start(_worker(assembly, store, executor, progress), since=journal.last_at())
+                journal.clock = executor.now
+                engine = Engine(state, _resources(assembly, journal, store, executor), _observers(study, progress))
                 with _interruptible(engine), _timed(engine, time_limit):
                     yield engine
             finally:
                 executor.close()
         except RequestError:
-            study.status = before  # refused before anything was done
+            if journal.length == length:
+                study.status = before  # refused before anything was done
             raise
         finally:
             journal.set_status(study.status)
+
+
+def _observers(study: Study, progress: Progress) -> Observers:
+    return Observers(study, get_registry(), progress)
+
+
+def _worker(assembly: Assembly, store: Store, executor: Executor, progress: Progress) -> Worker:
+    return Worker(
+        assembly.workbench,
+        store,
+        device=assembly.spec.device,
+        threads=assembly.spec.threads if executor.remote else assembly.threads,
+        metrics=assembly.named_metrics,
+        observe=progress.observed,
+        cached=1 if executor.remote else assembly.workers,
+    )
+
+
+def _resources(assembly: Assembly, journal: StudyJournal, store: Store, executor: Executor) -> Resources:
+    names = [part.name for part in assembly.spec.estimators]
+    return Resources(
+        journal=journal,
+        store=store,
+        executor=executor,
+        artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity),
+        workers=assembly.spec.workers,
+        constraints=assembly.constraints,
+        fixed_metrics=assembly.evaluator.fixed_metrics,
+        retention=assembly.spec.checkpoint,
+        disk_budget=assembly.spec.disk_budget,
+        curve_estimators=assembly.curve_estimators,
+        ranking=names[0] if names else None,
+    )
 
 
 @contextmanager

@@ -124,7 +124,7 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     """
     metric, _, direction = text.partition(":")
     if metric not in metrics and not open_ended:
-        raise unknown("objective", metric, metrics, _listed(metrics))
+        raise _unknown_metric("objective", metric, metrics)
     if direction not in ("", "max", "min"):
         raise RequestError(
             f"an objective must be METRIC, METRIC:max or METRIC:min, but got {text!r}; pass for example {metric}:max"
@@ -134,8 +134,11 @@ def parse_objective(text: str, metrics: Mapping[str, Direction], open_ended: boo
     return Objective(metric, "max" if direction == "max" else "min")
 
 
-def _listed(metrics: Mapping[str, Direction]) -> str:
-    return "the evaluator reports " + ", ".join(sorted(metrics))
+def _unknown_metric(kind: str, name: str, metrics: Mapping[str, Direction]) -> RequestError:
+    """Builds the error for a metric that is not reported: with all that are, near or not."""
+    near = unknown(kind, name, metrics)
+    listed = ", ".join(sorted(metrics))
+    return near if listed in str(near) else RequestError(f"{near} The evaluator reports {listed}")
 
 
 def parse_constraint(text: str, metrics: Mapping[str, Direction], open_ended: bool = False) -> Constraint:
@@ -155,13 +158,14 @@ def parse_constraint(text: str, metrics: Mapping[str, Direction], open_ended: bo
     except ValueError:
         bound = math.nan
     if found is None or math.isnan(bound):
-        example = next(iter(metrics), "flops")
+        given = re.match(r"\s*([^<>=\s]+)", text)
+        example = given[1] if given and given[1] in metrics else next(iter(metrics), "flops")
         raise RequestError(
             f"a constraint must be METRIC<=NUMBER or METRIC>=NUMBER, but got {text!r}; pass for example "
             f"--constraint '{example}<=1.5e9'"
         )
     if found[1] not in metrics and not open_ended:
-        raise unknown("metric in a constraint", found[1], metrics, _listed(metrics))
+        raise _unknown_metric("metric in a constraint", found[1], metrics)
     return Constraint(found[1], "<=" if found[2] == "<=" else ">=", bound)
 
 

@@ -166,6 +166,7 @@ class Study:
         check_time_limit(time_limit)  # before the study's row is written
         begun = self._journal is None
         if begun:
+            self.assembly.executor().check()
             database = self.workspace.database(create=True)
             self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
         try:
@@ -364,7 +365,7 @@ class Study:
         return retrain(self, trial, epochs, repeats, dataset, preset, options, progress or Progress(), time_limit)
 
     def export(self, directory: str | Path, trial: int | None = None) -> dict[str, Json]:
-        """Writes a candidate's weights, description and numbers. See :func:`automl_core.retraining.export`."""
+        """Writes a candidate's weights, description and numbers. See :func:`automl_core.exporting.export`."""
         from automl_core.exporting import export
 
         return export(self, Path(directory), trial)

@@ -35,7 +35,7 @@ def refuse_standstill(state: StudyState) -> None:
     Raises:
         SearcherError: When the searcher waits although nothing is running.
     """
-    if not state.pending and not state.searcher.finished():
+    if not state.undecided and not state.searcher.finished():
         raise SearcherError(
             "a searcher that is not finished must ask for a job when none is running, but "
             f"{type(state.searcher).__name__} gave None after {len(state.trials)} trials; mend the searcher, then "

@@ -102,7 +102,7 @@ class Keeper:
         return [] if self.budget is None else list(self._shrink(self.budget, running))
 
     def _needed(self, number: int) -> bool:
-        if number in self.state.pending or number in self.state.front:
+        if number in self.state.pending or number in self.state.front or number == self.state.incumbent:
             return True
         trial = self.state.trials[number]
         if trial.address is not None or trial.status in OVER:
@@ -158,8 +158,8 @@ class Keeper:
         if total > budget:
             raise DiskBudgetError(
                 f"what a study must keep has to fit into its disk budget, but running trials, the best ones and "
-                f"{len(self._artefacts)} artefacts take {total:,} bytes and the budget is {budget:,}; free them or go "
-                "on with 'automl resume' and a larger --disk-budget"
+                f"{len(self._artefacts)} artefacts take {total / 1e6:,.1f} MB of {budget / 1e6:,.1f} MB; "
+                "go on with 'automl resume' and a larger --disk-budget"
             )
 
     def _dispensable(self) -> list[tuple[int, str]]:
@@ -167,7 +167,7 @@ class Keeper:
         trials = [self.state.trials[number] for number, size in self._sizes.items() if size]
         free = [trial for trial in trials if trial.number not in self.state.pending and trial.address is None]
         front = [trial for trial in free if trial.number in self.state.front and trial.number != self.state.incumbent]
-        others = [trial for trial in free if trial.number not in self.state.front]
+        others = [trial for trial in free if trial.number not in self.state.front | {self.state.incumbent}]
         ended = [trial for trial in others if not self._may_go_on(trial)]
         paused = [trial for trial in others if self._may_go_on(trial)]
         paused.sort(key=lambda trial: (trial.budget, tuple(-loss for loss in self.state.losses(trial) or ())))

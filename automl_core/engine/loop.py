@@ -22,7 +22,7 @@ from automl_core.interfaces import ArtefactRequest, Estimator, Executor
 from automl_core.journal import StudyJournal
 from automl_core.spec import Retention
 from automl_core.storage import Store
-from automl_core.types import EMPTY, OVER, Constraint, Job, Json, Observation, Outcome, Split
+from automl_core.types import EMPTY, OVER, Constraint, Job, Json, Observation, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ class Engine:
         self.cut_short: Literal["", "interrupted", "time-limit"] = ""
         self._submitted: set[int] = set()
         self._told: list[tuple[Job, Outcome]] = []
-        self._split: Split = "search"
+        self._asked_for: frozenset[str] | None = None
+        """Addresses that are trained apart from the search; None while searching."""
         self._keeper = Keeper(
             state,
             resources.store,
@@ -94,10 +95,11 @@ class Engine:
 
     def search(self) -> None:
         """Runs until the searcher has nothing left, or until cut short."""
-        self._split = "search"
+        self._asked_for = None
         self._drive(self._ask_searcher)
         if not self.cut_short:
             refuse_standstill(self.state)
+            self._stop_the_paused()
 
     def train(
         self,
@@ -106,10 +108,10 @@ class Engine:
         of: int | None = None,
         setting: Mapping[str, Json] = EMPTY,
     ) -> list[Trial]:
-        """Trains what is requested and not there yet, in support trials; other splits' pending jobs wait.
+        """Trains what is requested and not there yet, in support trials; all other pending jobs wait.
 
         Args:
-            requests: What to train, all of one split.
+            requests: What to train.
             purpose: What it is for.
             of: The candidate that it belongs to.
             setting: What differs from the study's own data set and trainer.
@@ -119,10 +121,11 @@ class Engine:
         """
         if not requests:
             return []
-        self._split = requests[0].split
         addresses = [self.resources.artefacts.address(request, setting) for request in requests]
+        closure = self.resources.artefacts.closure(requests, setting)
+        self._asked_for = frozenset(wanted.address for wanted in closure)
         with self.resources.journal.transaction():
-            for wanted in self.resources.artefacts.closure(requests, setting):
+            for wanted in closure:
                 self._request(wanted, setting, of, purpose if wanted.address in addresses else "artefact", again=True)
         self._drive(lambda: None)
         return [self.state.trials[self.state.addresses[address]] for address in addresses]
@@ -134,13 +137,14 @@ class Engine:
 
     def _drive(self, ask: Callable[[], None]) -> None:
         finished: Sequence[tuple[Job, Outcome]] = ()
+        self._free(set())
         while True:
             before = self._best()
             failure: Exception | None = None
             with self.resources.journal.transaction():
                 for job, outcome in finished:
                     if outcome.status == "lost" and job.attempt < RETRIES:
-                        self._hand_out_again(job)
+                        self._hand_out_again(job, outcome.error)
                     else:
                         self._tell(job.trial, outcome)
                 if not self.cut_short:
@@ -169,11 +173,19 @@ class Engine:
         return slots if workers is None else min(slots, workers)
 
     def _waiting(self) -> list[Job]:
-        """Jobs to be handed out that belong to what is being done: the search, or final trainings."""
-        return [job for job in self.state.queue.values() if self.state.trials[job.trial].split == self._split]
+        """Jobs to be handed out that belong to what is being done: the search, or what was asked for apart from it."""
+        trials, asked_for = self.state.trials, self._asked_for
+        if asked_for is None:
+            return [job for job in self.state.queue.values() if trials[job.trial].split == "search"]
+        return [job for job in self.state.queue.values() if trials[job.trial].address in asked_for]
 
     def _ask_searcher(self) -> None:
-        while len(self._submitted) + len(self._waiting()) < self._slots:
+        """Asks for as many jobs as there is room for.
+
+        Trials that wait for a teacher count: asking for more while nothing has been learned would turn a search that
+        learns into a random one. An idle slot is the price.
+        """
+        while self.state.undecided < self._slots and len(self._submitted) + len(self._waiting()) < self._slots:
             job = self.state.searcher.ask(self.state.next_trial)
             if job is None:
                 return
@@ -219,11 +231,22 @@ class Engine:
         job = Job(self.state.next_trial, {}, 0, request.budget, role="support", instruction=instruction)
         self._journal_ask(job, request.label, wanted.address, wanted.requires)
 
-    def _hand_out_again(self, job: Job) -> None:
-        """Journals another attempt at a job whose worker died; it goes on from the last checkpoint."""
-        log.warning("the worker of trial %d was lost; its job is handed out again", job.trial)
+    def _hand_out_again(self, job: Job, error: str) -> None:
+        """Journals another attempt at a job that was lost; it goes on from the last checkpoint."""
+        log.warning("the job of trial %d was lost and is handed out again: %s", job.trial, error or "its worker died")
         trial = self.state.trials[job.trial]
+        self.resources.store.sweep(self._keeper.key(job.trial))  # what its worker has left half-written
+        self._make_again(trial)
         self._journal_ask(replace(job, attempt=job.attempt + 1), trial.label, trial.address, trial.requires)
+
+    def _make_again(self, trial: Trial) -> None:
+        """Requests anew those artefacts of a trial that were made and are gone: the same will come out."""
+        for address in trial.requires:
+            maker = self.state.trials[self.state.addresses[address]]
+            if maker.status == "completed" and not self.resources.store.has(_artefact_key(address)):
+                self._make_again(maker)
+                job = replace(maker.job, trial=self.state.next_trial, attempt=0)
+                self._journal_ask(job, maker.label, address, maker.requires)
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         outcome = self._valued(number, outcome)
@@ -240,7 +263,7 @@ class Engine:
     def _valued(self, number: int, outcome: Outcome) -> Outcome:
         """Adds what ranks: the first estimator's estimate, or else the last point of the curve."""
         if outcome.status == "lost":
-            return replace(outcome, status="failed", error=LOST)
+            return replace(outcome, status="failed", error=outcome.error or LOST)
         if outcome.status != "done":
             return outcome
         trial, objectives = self.state.trials[number], self.state.problem.objectives
@@ -251,36 +274,37 @@ class Engine:
             outcome = self._estimated(trial, outcome)
         except Exception:  # noqa: BLE001 - a stranger's estimator fails the trial, as it would beside the evaluation
             return replace(outcome, status="failed", error=traceback.format_exc())
-        violation = self._violation(outcome)
-        if violation is not None:
-            return replace(outcome, status="infeasible", error=violation)
+        bounded = self._bounded(outcome)
+        for constraint in bounded:
+            violation = constraint.violation(outcome.metrics)
+            if violation is not None:
+                return replace(outcome, status="infeasible", error=violation)
         ranking = self.resources.ranking
         metrics = outcome.metrics
         if ranking is not None:  # what training does not change needs no estimate
             fixed = {name: metrics[name] for name in self.resources.fixed_metrics if name in metrics}
             metrics = {**fixed, **outcome.estimates[ranking]}
-        lacking = [one.metric for one in objectives if one.metric not in metrics]
-        if lacking:
-            return replace(
-                outcome,
-                status="failed",
-                error=f"an objective must be a metric that is reported, but {lacking[0]!r} is not among "
-                f"{', '.join(sorted(metrics)) or 'nothing'}; choose one with --objective (objective=... in Python)",
-            )
+        for what, metric, reported in (
+            *(("objective", one.metric, metrics) for one in objectives),
+            *(("constraint", one.metric, outcome.metrics) for one in bounded),
+        ):
+            if metric not in reported:
+                return replace(
+                    outcome,
+                    status="failed",
+                    error=f"{what} must name a metric that is reported, but {metric!r} is not among "
+                    f"{', '.join(sorted(reported)) or 'nothing'}; choose one with --{what} ({what}=... in Python)",
+                )
         values = tuple(metrics[one.metric] for one in objectives)
         if not all(math.isfinite(value) for value in values):
             return replace(outcome, status="diverged", error=f"what ranks must be finite, but is {values[0]}")
         return replace(outcome, values=values)
 
-    def _violation(self, outcome: Outcome) -> str | None:
-        """Says which constraint a candidate's outcome violates; what training still changes is judged at the end."""
+    def _bounded(self, outcome: Outcome) -> list[Constraint]:
+        """Gives the constraints that an outcome is held against; what training still changes is judged at the end."""
         complete = outcome.budget >= self.state.problem.max_budget
-        for constraint in self.resources.constraints:
-            if complete or constraint.metric in self.resources.fixed_metrics:
-                violation = constraint.violation(outcome.metrics)
-                if violation is not None:
-                    return violation
-        return None
+        fixed = self.resources.fixed_metrics
+        return [one for one in self.resources.constraints if complete or one.metric in fixed]
 
     def _estimated(self, trial: Trial, outcome: Outcome) -> Outcome:
         """Adds the estimates of those estimators that run here, on the trial's whole curve."""
@@ -312,14 +336,25 @@ class Engine:
         """After the commit: frees checkpoints, tells observers."""
         best = self._best()
         if self._told:
-            dropped = self._keeper.free({job.trial for job, _ in self._told}, self._slots)
-            if dropped:
-                self.observers.progress.dropped(dropped)
+            self._free({job.trial for job, _ in self._told})
         for job, outcome in self._told:
             self.observers.job_finished(job, outcome, self.state.trials[job.trial].label)
         self._told.clear()
         if best is not None and best != before:
             self.observers.incumbent_changed(*best)
+
+    def _free(self, told: set[int]) -> None:
+        dropped = self._keeper.free(told, self._slots)
+        if dropped:
+            self.observers.progress.dropped(dropped)
+
+    def _stop_the_paused(self) -> None:
+        """Says of trials that were paused when they were told, and have lost since, that nothing will come of them."""
+        with self.resources.journal.transaction():
+            for trial in self.state.trials:
+                if trial.status == "paused" and not self.state.searcher.may_continue(trial.number):
+                    trial.status = "stopped"
+                    self.resources.journal.update(self.state.update(trial))
 
     def _submit(self) -> None:
         for job in self._waiting():

@@ -66,6 +66,9 @@ class StudyState:
         self.incumbent: int | None = None
         self.front: set[int] = set()
         """The Pareto front among the candidates that got furthest; with one objective the incumbent alone."""
+        self._front_budget = 0
+        self.undecided = 0
+        """How many jobs of the searcher are pending, those that wait for an artefact included."""
         self.queue: dict[int, Job] = {}
         """Pending jobs that wait for nothing and are still to be handed out, in order; the engine takes them out."""
         self._outcomes: dict[tuple[str, int], tuple[int, Outcome]] = {}
@@ -100,6 +103,7 @@ class StudyState:
             self.trials.append(Trial(job, key, seed, label, address, requires))
         trial = self.trials[job.trial]
         trial.job = job
+        self.undecided += job.trial not in self.pending and address is None
         self.pending[job.trial] = job
         if address is not None:
             self.addresses[address] = job.trial
@@ -114,6 +118,7 @@ class StudyState:
         """Takes in what came of a trial's pending job."""
         trial = self.trials[number]
         job = self.pending.pop(number)
+        self.undecided -= trial.address is None
         self._held.discard(number)
         self.queue.pop(number, None)
         trial.curve.extend(outcome.curve)
@@ -136,8 +141,8 @@ class StudyState:
 
     def extended(self, trials: int) -> None:
         """Takes in that the study may start more trials."""
-        self.problem = replace(self.problem, trials=trials)
         self.searcher.extend(trials)
+        self.problem = replace(self.problem, trials=trials)
 
     def missing(self, trial: Trial) -> list[str]:
         """Addresses that a trial requires and that are not made yet."""
@@ -221,13 +226,13 @@ class StudyState:
             self.incumbent = trial.number
         if len(self.problem.objectives) == 1:
             self.front = set() if self.incumbent is None else {self.incumbent}
-        elif best is None or rank[0] < best[0]:
-            self.front = {trial.number}
-        elif rank[0] == best[0]:
+        elif trial.budget > self._front_budget:
+            self.front, self._front_budget = {trial.number}, trial.budget
+        elif trial.budget == self._front_budget:
             self._join_front(trial.number)
 
     def _judge_anew(self) -> None:
-        self.incumbent, self.front = None, set()
+        self.incumbent, self.front, self._front_budget = None, set(), 0
         for one in self.trials:
             if one.status not in OVER:
                 self._judge(one)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from automl_core.errors import AutomlError
 from automl_core.interfaces import Context, Dataset, Description, Estimator, Evaluation, Evaluator
-from automl_core.storage import Store
+from automl_core.storage import DamagedError, Store
 from automl_core.types import Job, Json, Metrics, Observation, Outcome, Point, Split, Status
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 600.0
 OUTCOME = "outcome.json"
 NOT_THE_TRIALS_FAULT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
+
+
+class ArtefactLostError(AutomlError):
+    """What a training requires was made, and is not there any more or is damaged."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +152,18 @@ class Worker:
             cut: Asked after every unit; True makes the job end there, checkpointed and interrupted.
         """
         if task.address is not None and self.store.has(task.address):
-            return replace(known_outcome(self.store, task.address), cost=0.0)
+            try:
+                return known_outcome(self.store, task.address, task.checkpoints)
+            except DamagedError as error:
+                log.warning("an artefact is made again: %s", error)
+                self.store.remove(task.address)
         live: _Live | None = None
         try:
             live = self._open(task)
             return self._close(task, live, self._advance(task, live, cut))
-        except Exception as error:
+        except ArtefactLostError as error:
+            return Outcome("lost", task.job.from_budget, error=str(error))
+        except (Exception, SystemExit) as error:  # sys.exit() in what is evaluated ends the trial, not the study
             if isinstance(error, OSError) and error.errno in NOT_THE_TRIALS_FAULT:
                 raise  # a full disk ends the run, which can be resumed; it must not fail one trial after another
             self.forget(task.job.trial)
@@ -182,7 +193,7 @@ class Worker:
             max_budget=task.max_budget,
             split=task.split,
             dataset=bench.dataset,
-            artefacts=tuple(self.store.directory(address) for address in task.requires),
+            artefacts=tuple(map(self._artefact, task.requires)),
             device=bench.evaluator.resolve_device(self.device),
             threads=self.threads or 1,
             metrics=self.metrics,
@@ -207,6 +218,14 @@ class Worker:
             # The same seed gives the same training, so what is missing is trained again and comes out equal.
             log.info("trial %d is trained again from budget %d", task.job.trial, live.budget)
         return live
+
+    def _artefact(self, address: str) -> Path:
+        """Finds an artefact; a damaged one is removed, so that it is made again."""
+        try:
+            return self.store.directory(address)
+        except DamagedError as error:
+            self.store.remove(address)
+            raise ArtefactLostError(str(error)) from error
 
     def _load(self, task: Task, live: _Live, directory: Path) -> None:
         state = json.loads((directory / "progress.json").read_text())
@@ -299,15 +318,25 @@ class Worker:
         if status == "done" and task.address is not None:
             with self.store.writing(task.address) as directory:
                 live.evaluation.export(directory)
-                (directory / OUTCOME).write_text(json.dumps(outcome.to_json()))
+                (directory / OUTCOME).write_text(json.dumps({**outcome.to_json(), "made_for": task.checkpoints}))
             self.store.remove(task.checkpoints)
             self.forget(job.trial)
         return outcome
 
 
-def known_outcome(store: Store, address: str) -> Outcome:
-    """Gives the outcome of the training that made an artefact."""
-    return Outcome.from_json(json.loads((store.directory(address) / OUTCOME).read_text()))
+def known_outcome(store: Store, address: str, wanted_for: str) -> Outcome:
+    """Gives the outcome of the training that made an artefact.
+
+    Args:
+        store: Where it is.
+        address: Its key there.
+        wanted_for: Who asks, by the key of its checkpoints. Who made it is told what it cost: it was killed before it
+            could say so. For all others it costs nothing.
+    """
+    told = json.loads((store.directory(address) / OUTCOME).read_text())
+    made_for = told.pop("made_for", "")
+    outcome = Outcome.from_json(told)
+    return outcome if made_for == wanted_for else replace(outcome, cost=0.0)
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

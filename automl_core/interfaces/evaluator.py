@@ -159,8 +159,11 @@ class Evaluator(ABC):
         """Gives the part of a search space that this evaluator can judge; for most, all of it."""
         return space
 
-    def check_budgets(self, min_budget: int, max_budget: int) -> None:  # noqa: B027 - training knows no end
-        """Refuses budgets at which nothing is known.
+    def check_budgets(self, rungs: tuple[int, ...]) -> None:  # noqa: B027 - training knows no end
+        """Refuses a search that compares at budgets at which nothing is known.
+
+        Args:
+            rungs: Where the searcher compares, rising; the last one is the maximum budget.
 
         Raises:
             RequestError: With those that are.

@@ -27,6 +27,13 @@ class Executor(ABC):
     def slots(self) -> int:
         """How many jobs it runs at once; once started, this may rise and fall as workers come and go."""
 
+    def check(self) -> None:  # noqa: B027 - most can begin at any time
+        """Refuses to begin, before anything is written.
+
+        Raises:
+            RequestError: When ``start`` would raise it.
+        """
+
     @abstractmethod
     def start(self, worker: Worker, since: float = 0.0) -> None:
         """Begins, also again after ``close``.

@@ -57,6 +57,11 @@ class Searcher(ABC):
         """Begins; called once, before anything else. Raises RequestError for a problem it cannot solve."""
         self.problem = problem
 
+    @property
+    def planned_trials(self) -> int | None:
+        """How many candidates it will begin at most, once started; None when that is not known."""
+        return self.problem.trials
+
     def extend(self, trials: int) -> None:
         """Allows more trials in all; called between ``ask`` and ``tell``, also after ``finished``."""
         self.problem = replace(self.problem, trials=trials)

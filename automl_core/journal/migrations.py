@@ -17,7 +17,7 @@ MIGRATIONS: tuple[str, ...] = (
         sequence INTEGER NOT NULL,
         kind TEXT NOT NULL,        -- ask | tell | extend
         payload TEXT NOT NULL,     -- JSON
-        at REAL NOT NULL,          -- seconds since the epoch
+        at REAL NOT NULL,          -- seconds on the executor's clock: since the epoch, or simulated
         PRIMARY KEY (study, sequence)
     ) WITHOUT ROWID;
     CREATE TABLE trials (          -- what `show` and `best` read; written in the events' transactions
@@ -27,7 +27,7 @@ MIGRATIONS: tuple[str, ...] = (
         label TEXT NOT NULL,
         configuration TEXT NOT NULL,
         instruction TEXT NOT NULL, -- JSON; what a support trial trains
-        status TEXT NOT NULL,      -- waiting | running | paused | stopped | completed | failed | diverged
+        status TEXT NOT NULL,      -- waiting | running | paused | stopped | completed | failed | diverged | infeasible
         budget INTEGER NOT NULL,
         value REAL,
         loss REAL,                 -- the value turned so that smaller is better

@@ -126,7 +126,7 @@ class StudyJournal:
         before = self._next
         try:
             yield
-            if self._events:
+            if self._events or self._changed:
                 with self.database.transaction() as connection:
                     connection.executemany(INSERT_EVENT, self._events)
                     for number, trial in self._changed.items():
@@ -150,6 +150,15 @@ class StudyJournal:
             self._changed[trial.number] = trial
         if trial is not None and new:
             self._begun.add(trial.number)
+
+    def update(self, trial: TrialUpdate) -> None:
+        """Changes the line of a trial without an event. Call within :meth:`transaction`."""
+        self._changed[trial.number] = trial
+
+    @property
+    def length(self) -> int:
+        """How many events there are."""
+        return int(self._next)
 
     def events(self) -> Iterator[tuple[EventKind, Json]]:
         """Yields every event in order."""

@@ -143,10 +143,7 @@ def refuse_differences(where: str, actual: Files, expected: Files) -> None:
     if actual == expected:
         return
     changed = sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
-    raise DamagedError(
-        f"{where} must hold what its manifest lists, but {', '.join(changed)} differ; "
-        "remove that directory, then 'automl resume' makes it again where it can"
-    )
+    raise DamagedError(f"{where} must hold what its manifest lists, but {', '.join(changed)} differ; it is not used")
 
 
 def total(files: Files) -> int:

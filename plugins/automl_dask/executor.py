@@ -109,6 +109,12 @@ class DaskExecutor(Executor):
     def _default_workers(self) -> int:
         return len(visible_gpus("auto")) or max(1, (os.cpu_count() or 1) // 4)
 
+    def check(self) -> None:
+        """Looks whether the scheduler answers."""
+        if self.address:
+            with quiet():
+                connect(self.address).close(timeout=LEAVING)
+
     def start(self, worker: Worker, since: float = 0.0) -> None:
         self._reset()
         self._exit.enter_context(quiet())

@@ -40,6 +40,8 @@ class GridSearch(RandomSearch):
     seen all of it. Without a number of trials, the search is exhaustive.
     """
 
+    plans_trials = True
+
     def start(self, problem: Problem) -> None:
         super().start(problem)
         if problem.space.size() is None:

@@ -95,14 +95,9 @@ class TabularEvaluator(Evaluator):
         self._dataset = None if dataset is None else dataset.name
         self.results(space).require(self._dataset)
 
-    def check_budgets(self, min_budget: int, max_budget: int) -> None:
-        """Refuses budgets at which nothing is known.
-
-        Raises:
-            RequestError: With those that are known.
-        """
+    def check_budgets(self, rungs: tuple[int, ...]) -> None:
         assert self._results is not None, "the search space comes first"
-        self._results.check_budgets(min_budget, max_budget)
+        self._results.check_budgets(rungs)
 
     def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:
         preset = {} if self._results is None else self._results.preset()

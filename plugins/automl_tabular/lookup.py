@@ -35,7 +35,7 @@ class Results(ABC):
         """Gives budgets and trials for a study that is to see all that is known."""
 
     @abstractmethod
-    def check_budgets(self, min_budget: int, max_budget: int) -> None:
+    def check_budgets(self, rungs: tuple[int, ...]) -> None:
         """Refuses budgets that nothing is known at.
 
         Raises:

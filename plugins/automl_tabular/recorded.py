@@ -101,13 +101,14 @@ class RecordedStudy(Results):
             "trials": len(self.curves),
         }
 
-    def check_budgets(self, min_budget: int, max_budget: int) -> None:
-        for budget, flag in ((min_budget, "--min-budget"), (max_budget, "--max-budget")):
-            if budget not in self.budgets:
-                raise RequestError(
-                    f"study {self.spec.name!r} must hold a candidate at {budget} {self.unit}, but holds them at "
-                    f"{listed(self.budgets)}; choose one of these with {flag}"
-                )
+    def check_budgets(self, rungs: tuple[int, ...]) -> None:
+        lacking = [budget for budget in rungs if budget not in self.budgets]
+        if lacking:
+            raise RequestError(
+                f"study {self.spec.name!r} must hold a candidate at every budget that is compared at, but has none at "
+                f"{listed(lacking)} {self.unit}, only at {listed(self.budgets)}; choose budgets and --set searcher.eta "
+                "so that the rungs are among these, or record a study that observes every unit"
+            )
 
     def require(self, dataset: str | None) -> None:
         """Everything has been read already."""

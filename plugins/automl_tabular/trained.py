@@ -41,11 +41,10 @@ class TrainedTable(Results):
     def preset(self) -> Mapping[str, Json]:
         return {"min_budget": COMPLETE, "max_budget": COMPLETE, "trials": 100}
 
-    def check_budgets(self, min_budget: int, max_budget: int) -> None:
-        if max_budget != COMPLETE:
+    def check_budgets(self, rungs: tuple[int, ...]) -> None:
+        if rungs != (COMPLETE,):
             raise RequestError(
-                f"{self.complete_only}, so the budget must be 1 (training), but got {max_budget}; leave --max-budget "
-                "out"
+                f"{self.complete_only}, so the budget must be 1 (training), but got {rungs[-1]}; leave --max-budget out"
             )
 
     def require(self, dataset: str | None) -> None:

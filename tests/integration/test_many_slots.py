@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from automl_core.hookspecs import Register
 from automl_core.interfaces import Executor
 from automl_core.plugins import use_registry
 from automl_core.records import Workspace
+from automl_core.storage import Store
 from automl_core.types import Job, Outcome
 
 
@@ -261,3 +264,141 @@ class Pooled:
     @hookimpl
     def automl_executors(self, register: Register) -> None:
         register("pooled", f"{__name__}:Pool", summary="several slots")
+
+
+# -- what a search may not do while it waits ---------------------------------------------------------------------------
+
+
+def test_trials_that_wait_for_a_teacher_are_slots_too(tmp_path: Path) -> None:
+    """Otherwise a search would ask for all its trials before it has learned from the first."""
+    study = toy(tmp_path, evaluator="taught", executor=Shuffling(slots=3), trials=30).run()
+    support = {row.number for row in study.record.trials() if row.role == "support"}
+    undecided = most = 0
+    for kind, payload in study.record.journal.events():
+        if kind == "ask" and payload["address"] is None:
+            undecided += 1
+        elif kind == "tell" and payload["trial"] in {
+            row.number for row in study.record.trials() if row.role != "support"
+        }:
+            undecided -= 1
+        most = max(most, undecided)
+    assert most == 3
+
+
+def teachers(study: Study) -> list[Any]:
+    return [row for row in study.record.trials() if row.label == "teacher"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_teacher_that_is_gone_or_damaged_is_made_again(tmp_path: Path, damage: str) -> None:
+    study = toy(tmp_path, evaluator="taught").run()
+    (first,) = teachers(study)
+    (directory,) = (
+        path.parent for path in (tmp_path / "artefacts").rglob("description.json") if "9" in path.read_text()
+    )
+    if damage == "gone":
+        shutil.rmtree(directory)
+    else:
+        (directory / "description.json").write_text("{}")
+    study = Study.resume("study", workspace=tmp_path, trials=30)
+    assert study.record.failures() == []
+    again = teachers(study)
+    assert again[0] == first
+    assert len(again) == 2
+    assert again[0].metrics == again[1].metrics
+    StudyState(study.assembly.searcher(), study.assembly.problem).replay(study.record.journal.events())
+
+
+def test_an_artefact_that_was_made_before_a_kill_keeps_its_cost(tmp_path: Path) -> None:
+    class Killed(Shuffling):
+        """Is killed after a job was performed and before it is told."""
+
+        def wait(self) -> Sequence[tuple[Job, Outcome]]:
+            ended = super().wait()
+            if ended[0][0].role == "support":
+                raise KeyboardInterrupt
+            return ended
+
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path, evaluator="taught", executor=Killed(slots=1)).run()
+    study = Study.resume("study", workspace=tmp_path, executor=Shuffling(slots=1))
+    (teacher,) = teachers(study)
+    assert teacher.status == "completed"
+    assert teacher.cost > 0
+
+
+def test_leaving_python_in_an_evaluation_ends_the_trial_alone(tmp_path: Path) -> None:
+    from ConfigSpace import ConfigurationSpace
+
+    def leaving(configuration: Mapping[str, Any], budget: int, seed: int) -> float:
+        if configuration["x"] > 0.8:
+            sys.exit(3)
+        return float(configuration["x"])
+
+    study = Study(
+        ConfigurationSpace({"x": (0.0, 1.0)}), "random", evaluator=leaving, trials=20, workspace=tmp_path
+    ).run()
+    assert study.record.failures()
+    assert all("SystemExit: 3" in row.error for row in study.record.failures())
+    assert study.best.value <= 0.8
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_retraining_trains_its_own_alone_and_leaves_the_status(tmp_path: Path) -> None:
+    study = toy(tmp_path, evaluator="taught").run()
+    cut = study.retrain(epochs=400, repeats=4, time_limit=0.001)
+    assert cut["status"] == "time-limit"
+    done = study.retrain(epochs=1, repeats=1)
+    assert done["status"] == "finished"
+    left = [row for row in study.record.trials() if row.role == "support" and row.status in ("running", "waiting")]
+    assert left, "the earlier ones wait until they are asked for again"
+    assert study.record.status == "finished"
+    with pytest.raises(RequestError, match="time limit must be above 0"):
+        study.retrain(epochs=1, repeats=1, time_limit=-5)
+
+
+def test_a_retraining_that_is_killed_leaves_a_finished_study_finished(tmp_path: Path) -> None:
+    study = toy(tmp_path).run()
+
+    class Dying(Shuffling):
+        def submit(self, task: Task) -> None:
+            assert Workspace(tmp_path).record("study").journal.status() == "finished"
+            super().submit(task)
+
+    Study.load("study", workspace=tmp_path, executor=Dying(slots=1)).retrain(epochs=1, repeats=1)
+    assert study.record.status == "finished"
+
+
+def test_a_refusal_in_mid_run_is_no_refusal_at_the_start(tmp_path: Path) -> None:
+    class Lacking(Shuffling):
+        def wait(self) -> Sequence[tuple[Job, Outcome]]:
+            if len(self.performed) == 3:
+                raise RequestError("a worker must have every plugin")
+            return super().wait()
+
+    toy(tmp_path).run()
+    with pytest.raises(RequestError, match="every plugin"):
+        Study.resume("study", workspace=tmp_path, executor=Lacking(slots=2), trials=20)
+    assert Workspace(tmp_path).record("study").status == "interrupted"
+    assert Study.resume("study", workspace=tmp_path).status == "finished"
+
+
+def test_an_executor_is_closed_when_the_engine_cannot_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    class Watched(Shuffling):
+        def close(self) -> None:
+            closed.append(True)
+
+    def broken(self: Store, prefix: str) -> list[str]:
+        raise PermissionError(prefix)
+
+    executor = Watched(slots=2)
+    study = toy(tmp_path, executor=executor)
+    closed.clear()
+    monkeypatch.setattr(Store, "children", broken)
+    with pytest.raises(PermissionError):
+        study.run()
+    assert closed

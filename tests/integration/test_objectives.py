@@ -69,6 +69,30 @@ def test_only_those_that_got_furthest_are_on_the_front(tmp_path: Path) -> None:
     assert len(found.front) >= 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_fold_and_the_tables_tell_the_same_front(tmp_path: Path, seed: int) -> None:
+    """Trials reach the rungs in any order, the incumbent first or last; some end on the way."""
+
+    def moody(configuration: Mapping[str, Any], budget: int, seed: int) -> dict[str, float]:
+        if (configuration["x"] * 997 + budget) % 7 < 0.5:
+            raise RuntimeError("a bad mood")
+        mood = (configuration["x"] * 31 + configuration["y"] * 17 + budget * 13) % 1
+        return {"quality": configuration["x"] + mood, "price": configuration["y"] + mood * mood}
+
+    class Every(Progress):
+        def job_finished(self, job: Job, outcome: Any, label: str) -> None:
+            front = {one.trial for one in found.front}
+            state = StudyState(found.assembly.searcher(), found.assembly.problem)
+            state.replay(found.record.journal.events())
+            assert state.front == front
+            assert state.incumbent == (found.front[0].trial if front else None)
+
+    kind = ("stop", "promote")[seed % 2]
+    options = {"searcher": {"kind": kind}}
+    found = study(tmp_path, evaluator=moody, searcher="asha", max_budget=8, seed=seed, trials=12, options=options)
+    found.run(progress=Every())
+
+
 def test_one_objective_has_a_front_of_one(tmp_path: Path) -> None:
     found = study(tmp_path, objective="quality:max").run()
     assert found.front == [found.best]
@@ -143,6 +167,11 @@ def test_what_training_changes_is_judged_at_the_maximum_budget(tmp_path: Path) -
     assert all(row.budget == 4 for row in rows if row.status == "infeasible")
     assert any(row.metrics.get("accuracy", 1.0) < 0.45 for row in rows if row.budget < 4)
     assert found.best.value >= 0.45
+
+
+def test_a_constraint_on_what_a_function_never_reports_fails_the_trials(tmp_path: Path) -> None:
+    with pytest.raises(StudyFailed, match="constraint must name a metric that is reported, but 'prize' is not among"):
+        study(tmp_path, constraint="prize<=1").run()
 
 
 def test_a_study_remembers_its_constraints(tmp_path: Path) -> None:
@@ -252,6 +281,16 @@ def test_a_budget_that_cannot_be_kept_ends_the_run_and_a_larger_one_goes_on(tmp_
         heavy(tmp_path, Watching(tmp_path), disk_budget="10kB")
     study = Study.resume("study", workspace=tmp_path, evaluator=HeavyEvaluator(), disk_budget="1MB")
     assert study.status == "finished"
+
+
+def test_a_smaller_budget_holds_from_the_start(tmp_path: Path) -> None:
+    heavy(tmp_path, Watching(tmp_path), checkpoint="all", options={})
+    watching = Watching(tmp_path)
+    evaluator = HeavyEvaluator()
+    Study.resume("study", workspace=tmp_path, evaluator=evaluator, disk_budget="130kB", progress=watching)
+    assert watching.lost
+    kept = sum(file.stat().st_size for file in (tmp_path / "checkpoints").rglob("*") if file.is_file())
+    assert kept <= 130_000
 
 
 @pytest.mark.parametrize("size", ["much", "0", "-5GB", "5XB", 0])

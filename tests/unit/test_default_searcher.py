@@ -23,7 +23,7 @@ def test_the_searcher_follows_from_the_budgets(tmp_path: Path, settings: dict[st
 
 
 def test_complete_trainings_alone_make_it_random(tmp_path: Path) -> None:
-    study = Study(space="nas-bench-201", evaluator="tabular", max_budget=3, workspace=tmp_path)
+    study = Study(space="nas-bench-201", evaluator="tabular", workspace=tmp_path)
     assert study.spec.searcher.name == "random"
 
 

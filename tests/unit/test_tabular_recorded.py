@@ -210,9 +210,9 @@ def test_budgets_that_were_not_recorded_are_refused(recorded, tmp_path):
     evaluator = TabularEvaluator(study="recorded")
     evaluator.attach(Workspace(tmp_path), ToySpace())
     evaluator.check(ToySpace(), None)
-    evaluator.check_budgets(1, 9)
-    with pytest.raises(RequestError, match="at 27 epochs, but holds them at 1 to 9"):
-        evaluator.check_budgets(1, 27)
+    evaluator.check_budgets((1, 9))
+    with pytest.raises(RequestError, match="none at 27 epochs, only at 1 to 9"):
+        evaluator.check_budgets((1, 27))
 
 
 def test_a_recorded_study_has_no_optimum(recorded, tmp_path):
