@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 CONNECTING = 3.0
 """Seconds for each of the exchanges that make a connection."""
-ANSWERING = 8.0
+ANSWERING = 6.0
 """Seconds within which a scheduler must have said who it is."""
 FETCHING = 10.0
 """Seconds after which an outcome that is there, but does not arrive, counts as lost with its worker."""

@@ -247,7 +247,7 @@ class DaskExecutor(Executor):
                     ended += self._vacate(name)
                 elif what.startswith(self._session) and seat is not None:
                     try:
-                        ended += self._collect(seat, what)
+                        ended += self._collect(name, seat, what)
                     except Exception as error:  # noqa: BLE001 - raised once what has ended beside it is told
                         self._failure = self._failure or error
                 what, name = self._events.get_nowait()
@@ -263,7 +263,7 @@ class DaskExecutor(Executor):
         log.info("the worker %s is gone, and with it a job of trial %d", name, task.job.trial)
         return [(task.job, _unfinished("lost", task.job))]
 
-    def _collect(self, seat: _Seat, key: str) -> list[tuple[Job, Outcome]]:
+    def _collect(self, name: str, seat: _Seat, key: str) -> list[tuple[Job, Outcome]]:
         """Takes the result of a finished call from a worker."""
         if seat.job is None or seat.job[1].key != key:
             return []  # of a worker that counts as lost
@@ -275,6 +275,12 @@ class DaskExecutor(Executor):
             self._queue.insert(0, task)
             return []
         if packed == b"":
+            # Most likely the worker has died, and word of that is still on its way. To hand it the next job would
+            # waste an attempt of that one.
+            assert self._client is not None
+            self._seats.pop(name)
+            if name in self._client.scheduler_info(n_workers=-1)["workers"]:
+                self._events.put(("add-worker", name))
             return [(task.job, _unfinished("lost", task.job))]
         from distributed.protocol.pickle import loads
 

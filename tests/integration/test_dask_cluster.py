@@ -261,7 +261,7 @@ def test_addresses_without_a_scheduler_are_refused_in_time(hosts: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute, socket.socket() as closed, quiet():
         closed.bind(("127.0.0.1", 0))
         refused = {
-            f"tcp://127.0.0.1:{mute.getsockname()[1]}": "no answer within 8 s",
+            f"tcp://127.0.0.1:{mute.getsockname()[1]}": "no answer within 6 s",
             f"tcp://127.0.0.1:{closed.getsockname()[1]}": "OSError: Timed out trying to connect",
             a_worker: "a Worker answers there",
             "tcp://no-such-host.invalid:8786": "OSError",
