@@ -355,7 +355,10 @@ def resolve(
         max_budget=max_budget,
         trials=trials,
     )
-    return spec, list(preset.get("notes", ()))
+    notes = list(preset.get("notes", ()))
+    if spec.executor.name == "simulated" and evaluator.trains:
+        notes.append("simulated workers take turns here: with an evaluator that trains, each job takes its real time")
+    return spec, notes
 
 
 def choose_preset(evaluator: Evaluator, dataset: Dataset | None, name: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,8 @@ DEFAULT_WORKSPACE = "automl-workspace"
 JOURNAL = "journal.sqlite"
 IDENTITY = "identity"
 INFEASIBLE = "infeasible"
+UNDER_WAY = ("running", "waiting")
+"""What trials are while their study runs; in one that does not, they were interrupted."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,10 @@ class StudyRecord:
 
     def trials(self) -> list[TrialRow]:
         """Lists the trials of both roles by number."""
-        return [self._row(trial) for trial in self.journal.trials()]
+        rows = [self._row(trial) for trial in self.journal.trials()]
+        if all(row.status not in UNDER_WAY for row in rows) or self.status == "running":
+            return rows
+        return [replace(row, status="interrupted") if row.status in UNDER_WAY else row for row in rows]
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:

@@ -78,7 +78,7 @@ def test_a_time_limit_cuts_a_long_job_at_its_next_unit(tmp_path: Path) -> None:
 
     cut = toy(tmp_path / "cut", trials=1, min_budget=4).run(time_limit=0.4, progress=Slow(0, None))
     assert cut.status == "time-limit"
-    assert cut.record.trials()[0].status == "running", "the one job was not finished"
+    assert cut.record.trials()[0].status == "interrupted", "the one job was not finished"
     Study.resume("study", workspace=tmp_path / "cut")
     assert shown(tmp_path / "cut") == shown(tmp_path / "whole")
 
@@ -309,7 +309,7 @@ def test_a_retraining_leaves_an_unfinished_search_alone(tmp_path: Path) -> None:
     study = toy(tmp_path)
     study.run(progress=AtUnit(12, lambda: os.kill(os.getpid(), signal.SIGINT)))
     before = [row for row in study.record.trials() if row.role == "candidate"]
-    assert any(row.status == "running" for row in before)
+    assert any(row.status == "interrupted" for row in before)
     assert study.retrain(repeats=1)["status"] == "finished"
     assert [row for row in study.record.trials() if row.role == "candidate"] == before
     assert Study.resume("study", workspace=tmp_path).status == "finished"
@@ -320,7 +320,7 @@ def test_a_search_leaves_an_unfinished_retraining_alone(tmp_path: Path) -> None:
     study.retrain(repeats=4, progress=AtUnit(3, lambda: os.kill(os.getpid(), signal.SIGINT)))
 
     def unfinished() -> list[int]:
-        return [row.number for row in study.record.trials() if row.role == "support" and row.status == "running"]
+        return [row.number for row in study.record.trials() if row.role == "support" and row.status == "interrupted"]
 
     before = unfinished()
     assert before
