@@ -36,7 +36,7 @@ def make_sampler(name: str, arguments: Mapping[str, Value], seed: int) -> BaseSa
     """Builds a sampler; one that draws random numbers is given the seed.
 
     Raises:
-        RequestError: For an unknown sampler or argument, or one that the sampler refuses.
+        RequestError: For an unknown sampler or argument, one that the sampler refuses, or a package that is missing.
     """
     kinds = sampler_kinds()
     if name not in kinds:
@@ -53,9 +53,24 @@ def make_sampler(name: str, arguments: Mapping[str, Value], seed: int) -> BaseSa
     try:
         with quiet():
             return kinds[name](**arguments, **seeds)
-    except (TypeError, ValueError, AssertionError, ImportError) as error:
+    except ImportError as error:
+        raise lacking(name, error) from error
+    except (TypeError, ValueError, AssertionError) as error:
         given = ", ".join(f"{argument}={value!r}" for argument, value in arguments.items()) or "no arguments"
         raise RequestError(f"{name} must be built, but with {given} it refuses: {error}") from error
+
+
+def lacking(name: str, error: ImportError) -> RequestError:
+    """Builds the error for a sampler that needs a package which cannot be imported."""
+    cause = error if error.name is not None or not isinstance(error.__cause__, ImportError) else error.__cause__
+    if cause.name is None:
+        return RequestError(f"{name} needs a package that cannot be imported: {error}; install it")
+    package = cause.name.partition(".")[0]
+    if isinstance(cause, ModuleNotFoundError):
+        return RequestError(f"{name} needs the package {package}, but it is not installed; pip install {package}")
+    return RequestError(
+        f"{name} needs the package {package}, but it cannot be imported: {cause}; pip install --upgrade {package}"
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 from automl_core.errors import RequestError
 from automl_core.interfaces import Problem
 from automl_core.types import Value
-from automl_optuna.samplers import make_sampler, quiet
+from automl_optuna.samplers import lacking, make_sampler, quiet
 from automl_optuna.suggesting import Suggestions
 
 REHEARSED = 2
@@ -29,7 +29,7 @@ class SilentStudy:
         arguments: What it is built with.
 
     Raises:
-        RequestError: When the sampler does not take the problem.
+        RequestError: When the sampler does not take the problem, or needs a package that is missing.
     """
 
     def __init__(self, problem: Problem, sampler: str, arguments: Mapping[str, Value]) -> None:
@@ -76,7 +76,9 @@ class SilentStudy:
                     trial = study.ask()
                     self.suggestions.configuration(trial)
                     study.tell(trial, [0.0] * len(self._directions))
-        except (ImportError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        except ImportError as error:
+            raise lacking(name, error) from error
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise RequestError(
                 f"{name} must take the search space {problem.space.name!r} and {len(self._directions)} objective(s), "
                 f"but says: {error}; use another sampler (--set searcher.sampler=...)"

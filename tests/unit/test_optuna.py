@@ -110,8 +110,43 @@ def test_says_how_to_install_optuna(monkeypatch):
 
 def test_says_what_a_sampler_lacks(monkeypatch):
     monkeypatch.setitem(sys.modules, "cmaes", None)
-    with pytest.raises(RequestError, match=r"CmaEsSampler must .*cmaes"):
+    with pytest.raises(RequestError, match=r"^CmaEsSampler needs the package cmaes, .* installed; pip install cmaes$"):
         started(Optuna("CmaEsSampler"), numbers())
+
+
+def missing():
+    return ModuleNotFoundError("No module named 'lack.of'", name="lack.of")
+
+
+def deferred():
+    """As Optuna keeps back what an import raised."""
+    error = ImportError("Tried to import 'lack.of' but failed.")
+    error.__cause__ = missing()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (missing(), "Lacking needs the package lack, but it is not installed; pip install lack"),
+        (deferred(), "Lacking needs the package lack, but it is not installed; pip install lack"),
+        (
+            ImportError("cannot import name 'x' from 'lack'", name="lack"),
+            "Lacking needs the package lack, but it cannot be imported: cannot import name 'x' from 'lack'; "
+            "pip install --upgrade lack",
+        ),
+        (ImportError("no such thing"), "Lacking needs a package that cannot be imported: no such thing; install it"),
+    ],
+)
+def test_a_sampler_that_lacks_a_package_when_it_is_built_says_so(monkeypatch, error, message):
+    class Lacking(optuna.samplers.RandomSampler):
+        def __init__(self):
+            raise error
+
+    monkeypatch.setattr("automl_optuna.samplers.sampler_kinds", lambda: {"Lacking": Lacking})
+    with pytest.raises(RequestError) as refused:
+        started(Optuna("Lacking"))
+    assert str(refused.value) == message
 
 
 def test_refuses_a_problem_that_the_sampler_does_not_take(monkeypatch):
