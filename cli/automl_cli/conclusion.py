@@ -92,7 +92,7 @@ def _print(settings: Settings, study: Study, watcher: Watcher) -> None:
     click.echo(_ending(settings, study, bool(front), watcher.elapsed))
     if study.status == "finished":
         leader = front[0].trial if front and len(study.spec.objectives) > 1 else None
-        click.echo("\n" + _next(settings, study, leader))
+        click.echo("\n" + _next(settings, study, leader, watcher.asked))
 
 
 def _first_of(trials: Sequence[TrialRow], one: str, many: str) -> str:
@@ -120,7 +120,8 @@ def _comparison(best: Best, study: Study) -> str:
         (f"{one['label']}, one seed", number(metric, one["value"]), budget_text(one["budget"], unit))
         for one in study.baselines
     ]
-    return table(("validation", metric, "trained for"), rows, right=(metric,))
+    title = "validation" if study.assembly.evaluator.trains else "result"
+    return table((title, metric, "budget"), rows, right=(metric,))
 
 
 def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) -> str:
@@ -129,16 +130,29 @@ def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) ->
         trials = study.record.summary.trials
         simulated = study.record.simulated_seconds
         virtual = "" if simulated is None else f" in {seconds(simulated)} of simulated time"
-        return f"Study {name} is finished: {trials} trials{virtual}; this run took {seconds(elapsed)}."
+        return f"Study {name} is finished: {counted(trials, 'trial')}{virtual}; this run took {seconds(elapsed)}."
     why = "was interrupted" if study.status == "interrupted" else "reached its time limit"
     so_far = "" if any_done else " before a trial was finished"
     return f"Study {name} {why}{so_far}; nothing is lost. Go on with:\n  {command_line(settings, 'resume', study.name)}"
 
 
-def _next(settings: Settings, study: Study, leader: int | None) -> str:
+def _next(settings: Settings, study: Study, leader: int | None, allowed: int | None) -> str:
     """Writes the commands to go on with, each below what it does: commands are never wrapped."""
-    trials, trains = study.record.summary.trials, study.assembly.evaluator.trains
+    more, trains = _more(study, allowed), study.assembly.evaluator.trains
     return "Go on with\n" + "\n".join(
         f"  {click.style(f'# {what}', dim=True)}\n  {command}"
-        for command, what in steps(settings, study.name, trials, leader, trains)
+        for command, what in steps(settings, study.name, more, leader, trains)
     )
+
+
+def _more(study: Study, allowed: int | None) -> int | None:
+    """Gives a number of trials to extend a study to; None when its space is used up.
+
+    Args:
+        study: A finished study.
+        allowed: How many trials it might have begun; one that ended with fewer has found no others.
+    """
+    trials, size = study.record.summary.trials, study.assembly.space.size()
+    if (allowed is not None and trials < allowed) or (size is not None and trials >= size):
+        return None
+    return 2 * trials if size is None else min(2 * trials, size)

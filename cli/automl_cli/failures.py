@@ -65,10 +65,11 @@ def explain(error: Exception) -> tuple[str, int]:
         return _one_line(error.format_message()).rstrip(".") + way_out, error.exit_code
     if isinstance(error, click.ClickException):
         return _one_line(error.format_message()), error.exit_code
-    if _is_full_disk(error):
-        return f"the disk is full ({_one_line(str(error))}); free some space and go on with 'automl resume'", FAILED
-    if isinstance(error, AutomlError):
-        return _one_line(str(error)), WRONG_REQUEST if isinstance(error, RequestError) else FAILED
+    is_ours, message = isinstance(error, AutomlError), _one_line(str(error))
+    if _is_full_disk(error) and not (is_ours and _says_full_disk(message)):
+        return f"the disk is full ({message}); free some space and go on with 'automl resume'", FAILED
+    if is_ours:
+        return message, WRONG_REQUEST if isinstance(error, RequestError) else FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}; --verbose shows where it happened", FAILED
@@ -80,9 +81,13 @@ def _is_full_disk(error: BaseException) -> bool:
     """Whether a full disk is behind an error; SQLite, torch and safetensors each say so in their own way."""
     return any(
         (isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT))
-        or (not isinstance(one, RequestError) and any(words in str(one).lower() for words in _FULL_DISK))
+        or (not isinstance(one, RequestError) and _says_full_disk(str(one)))
         for one in _causes(error)
     )
+
+
+def _says_full_disk(message: str) -> bool:
+    return any(words in message.lower() for words in _FULL_DISK)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -29,4 +29,4 @@ def front_table(
         (name, *(number(metric, values.get(metric)) for metric in metrics), budget_text(budget, record.spec.unit))
         for name, values, budget in lines
     ]
-    return table((title, *metrics, "trained for"), rows, right=metrics)
+    return table((title, *metrics, "budget"), rows, right=metrics)

@@ -14,14 +14,14 @@ def command_line(settings: Settings, *words: str) -> str:
 
 
 def steps(
-    settings: Settings, name: str, trials: int, leader: int | None = None, trains: bool = True
+    settings: Settings, name: str, more: int | None, leader: int | None = None, trains: bool = True
 ) -> list[tuple[str, str]]:
     """Gives the commands that follow a study, each with what it does.
 
     Args:
         settings: The shared options.
         name: The study's name.
-        trials: How many trials it has.
+        more: How many trials it can be extended to; None when there are no more.
         leader: Where there are several objectives, the first trial of the front.
         trains: Whether there are networks to retrain and to export.
     """
@@ -35,5 +35,5 @@ def steps(
         *one,
         (command_line(settings, "show", name), "all trials, rungs and failures"),
         *(networks if trains else []),
-        (command_line(settings, "resume", name, "--trials", str(2 * trials)), "search on"),
+        *([] if more is None else [(command_line(settings, "resume", name, "--trials", str(more)), "search on")]),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 import textwrap
@@ -14,6 +15,8 @@ import click
 
 UNBOUNDED = 100_000
 _NARROWEST = 20
+_SHORTEST = 8
+_ELLIPSIS = "…"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _COUNTS = ("flops", "params")
 
@@ -34,8 +37,9 @@ def _plain(value: Any) -> Any:
 
 
 def width() -> int:
-    """Columns of the terminal; unbounded in a pipe, where nothing is to be wrapped."""
-    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else UNBOUNDED
+    """Columns of the terminal; in a pipe unbounded, since nothing is to be wrapped there, unless $COLUMNS says."""
+    asked = is_terminal(sys.stdout) or os.environ.get("COLUMNS")
+    return shutil.get_terminal_size((UNBOUNDED, 24)).columns if asked else UNBOUNDED
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -48,19 +52,48 @@ def heading(text: str) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
-    """Lays out a table without lines; the last column is wrapped at the terminal's edge.
+    """Lays out a table without lines, within the terminal's width as far as that goes.
+
+    The last column is wrapped, unless it holds numbers; of the others, the widest are cut. Numbers are never cut.
 
     Args:
         titles: One per column.
         rows: Cells as text.
-        right: Titles of the columns that are aligned to the right.
+        right: Titles of the columns that hold numbers, which are aligned to the right.
     """
     rows = list(rows)
-    widths = widths_of([titles, *rows])
     numbers = {index for index, title in enumerate(titles) if title in right}
-    return "\n".join(
-        [click.style(_row(titles, widths, numbers), dim=True), *(_row(row, widths, numbers) for row in rows)]
-    )
+    widths = _fitting(titles, rows, numbers)
+    head = click.style(_row(_cut(titles, widths, numbers), widths, numbers), dim=True)
+    return "\n".join([head, *(_row(_cut(row, widths, numbers), widths, numbers) for row in rows)])
+
+
+def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int]) -> list[int]:
+    """Gives the width of each column, those of the widest reduced until the table fits or nothing more can be cut."""
+    widths = widths_of([titles, *rows])
+    last = len(titles) - 1
+    least = [min(wide, _SHORTEST) for wide in widths]
+    for index in numbers:
+        least[index] = max((len(row[index]) for row in rows if row[index]), default=1)
+    needed = list(widths)
+    if last not in numbers:
+        least[last] = needed[last] = min(widths[last], _NARROWEST)  # it is wrapped
+    room = width() - sum(len("  ") for _ in titles)
+    while sum(needed) > room:
+        long = [index for index, wide in enumerate(needed) if wide > least[index]]
+        if not long:
+            break
+        needed[max(long, key=lambda index: needed[index])] -= 1
+    return [*needed[:last], needed[last] if last in numbers else widths[last]]
+
+
+def _cut(cells: Sequence[str], widths: Sequence[int], numbers: Collection[int]) -> list[str]:
+    """Cuts what is longer than its column; the last one is wrapped instead, unless it holds numbers."""
+    last = len(cells) - 1
+    return [
+        cell if len(cell) <= wide or (index == last and last not in numbers) else cell[: wide - 1] + _ELLIPSIS
+        for index, (cell, wide) in enumerate(zip(cells, widths, strict=True))
+    ]
 
 
 def columns(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:

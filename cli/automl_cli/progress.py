@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from automl_cli.output import budget_text, is_terminal, measured, number, seconds, size
+from automl_cli.output import budget_text, counted, is_terminal, measured, number, seconds, size
 from automl_cli.settings import Settings
 from automl_core.engine.progress import Progress
 from automl_core.errors import reason
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from automl_core.engine.keeping import Dropped
 
 HEARTBEAT_SECONDS = 10.0
+_NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)
 STOPPING = "stopping as soon as the running jobs can be kept; Ctrl-C again stops at once"
 
 
@@ -104,7 +106,7 @@ class Watcher(Progress):
         self.parts = " · ".join(part for part in (summary.space, summary.searcher, summary.dataset) if part)
         self.metric = record.spec.objectives[0].partition(":")[0]
         self.unit = record.spec.unit
-        self.asked = self.asked or record.spec.trials
+        self.asked = self.asked or study.assembly.planned_trials
         for row in record.trials():
             self.reached[row.number] = row.budget
             self._seen(row.number, row.role)
@@ -166,9 +168,10 @@ class Watcher(Progress):
     def count(self) -> str:
         """How far the run is: "7 of 20 trials"."""
         if self.counts_trainings:
-            return f"{self.trainings} training{'' if self.trainings == 1 else 's'}"
-        known = self.asked is not None and self.trials <= self.asked  # a study that was extended before has more
-        return f"{self.trials} of {self.asked} trials" if known else f"{self.trials} trials"
+            return counted(self.trainings, "training")
+        if self.asked is not None and self.trials <= self.asked:  # a study that was extended before has more
+            return f"{self.trials} of {counted(self.asked, 'trial')}"
+        return counted(self.trials, "trial")
 
     def _seen(self, trial: int, role: str) -> None:
         self._last_trial = max(self._last_trial, trial)
@@ -221,11 +224,24 @@ class PlainProgress(Watcher):
         super().__init__(asked, trainings, clock)
         self.every_job = every_job
         self._last = clock()
+        self._causes: dict[str, tuple[int, int]] = {}
+        """Why trials failed, but for numbers: the first trial that did, and how many more did not get a line."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for first, more in self._causes.values():
+            if more:
+                self._write(f"{counted(more, 'more trial')} ended like trial {first}")
 
     def started(self, study: Study) -> None:
         super().started(study)
-        trials = f", {self.asked} trials" if self.asked and not self.counts_trainings else ""
+        trials = f", {counted(self.asked, 'trial')}" if self.asked and not self.counts_trainings else ""
         self._write(f"study {self.name}: {self.parts}{trials}")
+        if study.assembly.executor().remote:
+            workers = study.assembly.spec.workers  # of a cluster, as many as there are
+            known = counted(workers, "worker") if workers else "workers"
+            self._write(f"starting on {known}, where everything is loaded first")
 
     def observed(self, job: Job, observation: Observation) -> None:
         super().observed(job, observation)
@@ -237,7 +253,7 @@ class PlainProgress(Watcher):
         if outcome.status == "infeasible" and self.every_job:
             self._write(self.last_violation)
         elif outcome.status in OVER and outcome.status != "infeasible":
-            self._write(self.last_failure)
+            self._tell_failure(job.trial, outcome)
         elif job.role == "support" or self.every_job:
             result = measured(outcome.metrics) if self.every_job else self._objective(outcome)
             after = budget_text(outcome.budget, self.unit)
@@ -258,11 +274,23 @@ class PlainProgress(Watcher):
         super().stopping()
         self._write(STOPPING)
 
+    def _tell_failure(self, trial: int, outcome: Outcome) -> None:
+        """Writes the first failure of each cause; those that differ from it in numbers alone are counted."""
+        cause = _NUMBER.sub("0", f"{outcome.status}: {reason(outcome.error)}")
+        if self.every_job or cause not in self._causes:
+            self._causes.setdefault(cause, (trial, 0))
+            self._write(self.last_failure)
+        else:
+            first, more = self._causes[cause]
+            self._causes[cause] = (first, more + 1)
+            self._heartbeat()
+
     def _heartbeat(self, where: str = "") -> None:
         """Writes how far the run is, after a while without a line; jobs in other processes show by their ends alone."""
         if self.clock() - self._last >= HEARTBEAT_SECONDS:
             best = f", best {self.best_text()}" if self.best else ""
-            self._write(f"{self.count()} in {seconds(self.elapsed)}{best}{where}")
+            failed = f", {self.failures} failed" if self.failures else ""
+            self._write(f"{self.count()} in {seconds(self.elapsed)}{failed}{best}{where}")
 
     def _objective(self, outcome: Outcome) -> str:
         shown = {self.metric: outcome.metrics[self.metric]} if self.metric in outcome.metrics else outcome.metrics

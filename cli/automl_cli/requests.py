@@ -148,10 +148,21 @@ def read_study_file(path: Path) -> StudyFile:
     for written, value in data.items():
         key = str(written).replace("-", "_")
         if key not in PARTS and key not in PLAIN_KEYS:
-            raise unknown(f"key in study file {str(path)!r}", str(written), (*PARTS, *PLAIN_KEYS))
+            raise _unknown_key(path, str(written))
         if value is not None:
             _take(found, key, value, path)
     return found
+
+
+def _unknown_key(path: Path, written: str) -> RequestError:
+    if written == "set":
+        return RequestError(
+            f"options in a study file stand in the mapping of their part, but {str(path)!r} has the key 'set'; write "
+            "searcher: {name: asha, eta: 3}"
+        )
+    known = (*PARTS, *PLAIN_KEYS)
+    singular = written.replace("-", "_").removesuffix("s")
+    return unknown(f"key in study file {str(path)!r}", written, (singular,) if singular in known else known)
 
 
 def _take(found: StudyFile, key: str, value: Any, path: Path) -> None:

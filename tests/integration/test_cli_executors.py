@@ -191,6 +191,9 @@ def test_two_workers_of_this_machine_run_a_study_that_another_executor_goes_on_w
     done = subprocess.run([*command, *new, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "Study one is finished: 6 trials; this run took" in done.stdout
+    assert "\n  result " in done.stdout, "nothing is trained, so nothing is validated"
+    assert "validation" not in done.stdout
+    assert "starting on 2 workers, where everything is loaded first" in done.stderr.splitlines()[1]
     more = ["resume", "one", "--trials", "8", "--executor", "serial", "--workers", "1"]
     done = subprocess.run([*command, *more, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

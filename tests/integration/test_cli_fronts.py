@@ -110,7 +110,7 @@ def test_the_front_is_a_table_and_each_of_it_can_be_seen(workspace: Path) -> Non
     front = document("best", "one", "--workspace", workspace)["front"]
     shown = ran("best", "one", "--workspace", workspace).stdout
     assert shown.splitlines()[0] == "front of one, accuracy:max, flops:min, latency:min"
-    assert re.match(r"  trial +accuracy +flops +latency +trained for$", shown.splitlines()[1])
+    assert re.match(r"  trial +accuracy +flops +latency +budget$", shown.splitlines()[1])
     assert [int(line.split()[0]) for line in shown.splitlines()[2 : 2 + len(front)]] == [one["trial"] for one in front]
     assert all(len(line) <= 80 or str(workspace) in line for line in shown.splitlines())
     last = front[-1]["trial"]
@@ -145,6 +145,17 @@ def test_of_very_many_trials_the_whole_front_is_shown(workspace: Path) -> None:
     front = document("best", "one", "--workspace", workspace)["front"]
     shown = ran("show", "one", "--workspace", workspace).stdout
     assert len(re.findall(r" front$", shown, re.MULTILINE)) == len(front)
+
+
+def test_three_objectives_fit_the_terminal(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran("run", *FRONT, "--objective", "latency", "--constraint", "loss<=0.9", "--quiet", "--workspace", workspace)
+    wide = ran("show", "one", "--workspace", workspace).stdout
+    monkeypatch.setenv("COLUMNS", "70")
+    shown = ran("show", "one", "--workspace", workspace).stdout
+    assert max(map(len, wide.splitlines())) > 70
+    assert max(map(len, shown.splitlines())) <= 70
+    numbers = re.findall(r"\d[\d.]* (?:%|G|ms|s)(?= |$)", wide, re.MULTILINE)
+    assert re.findall(r"\d[\d.]* (?:%|G|ms|s)(?= |$)", shown, re.MULTILINE) == numbers
 
 
 def test_one_objective_is_shown_as_ever(workspace: Path) -> None:

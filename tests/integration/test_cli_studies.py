@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,9 +24,10 @@ from toys import toy_registry
 from automl_cli.application import application
 from automl_core import Study, hookimpl
 from automl_core.hookspecs import Register
-from automl_core.interfaces import Evaluation
+from automl_core.interfaces import Evaluation, Problem
 from automl_core.plugins import use_registry
 from automl_core.testing.doubles import ToyEvaluator
+from automl_searchers.complete import RandomSearch
 
 HERE = Path(__file__).parent
 TOY = ("--space", "toy", "--evaluator", "taught", "--set", "space.digits=3", "--trials", "6", "--max-budget", "4")
@@ -57,7 +59,20 @@ class SlowEvaluator(ToyEvaluator):
         return evaluation
 
 
+class PlanningSearch(RandomSearch):
+    """Draws one configuration unless asked for more."""
+
+    plans_trials = True
+
+    def start(self, problem: Problem) -> None:
+        super().start(replace(problem, trials=problem.trials or 1))
+
+
 class Slow:
+    @hookimpl
+    def automl_searchers(self, register: Register) -> None:
+        register("planning", "test_cli_studies:PlanningSearch", summary="knows its number of trials")
+
     @hookimpl
     def automl_evaluators(self, register: Register) -> None:
         register("slow", "test_cli_studies:SlowEvaluator", summary="takes its time")
@@ -160,7 +175,10 @@ def test_of_very_many_trials_the_best_are_shown(workspace: Path) -> None:
 
 
 def test_studies_lists_what_the_workspace_holds(workspace: Path) -> None:
-    assert "No studies here yet" in ran("studies", "--workspace", workspace).stdout
+    nothing = f"No studies in '{workspace}', which does not exist. Begin with: automl run "
+    assert ran("studies", "--workspace", workspace).stdout.startswith(nothing)
+    workspace.mkdir()
+    assert ran("studies", "--workspace", workspace).stdout.startswith(f"No studies in '{workspace}'. Begin with: ")
     assert document("studies", "--workspace", workspace) == {"studies": []}
     start(workspace)
     start(workspace, "--objective", "loss", name="two")
@@ -209,6 +227,35 @@ def test_resume_extends_a_finished_study(workspace: Path) -> None:
     result = ran("resume", "one", "--workspace", workspace, "--trials", "9")
     assert result.stderr.splitlines()[0] == "study one: toy · asha, 9 trials"
     assert document("studies", "--workspace", workspace)["studies"][0]["trials"] == 9
+
+
+def test_searching_on_is_not_suggested_where_nothing_is_left(workspace: Path) -> None:
+    used_up = start(workspace, "--trials", "100", "--max-budget", "1", "--searcher", "random").stdout
+    assert "automl show one" in used_up
+    assert "resume" not in used_up, "there are 39 that differ"
+    most = start(workspace, "--trials", "35", "--max-budget", "1", "--searcher", "random", name="two").stdout
+    assert "automl resume two --trials 64" in most
+    all_of_them = ran("resume", "two", "--workspace", workspace, "--trials", "90").stdout
+    assert "resume" not in all_of_them
+
+
+def test_a_searcher_that_plans_its_trials_says_how_many(workspace: Path) -> None:
+    arguments = ("--space", "toy", "--searcher", "planning", "--max-budget", "1", "--workspace", workspace)
+    result = ran("run", *arguments, "--name", "one")
+    assert result.stderr.splitlines()[0] == "study one: toy · planning, 1 trial"
+    assert "(1 of 1 trial, " in result.stderr
+    assert "Study one is finished: 1 trial; this run took" in result.stdout
+    assert document("show", "one", "--workspace", workspace)["spec"]["trials"] is None
+
+
+def test_tables_keep_to_the_width_that_is_asked_for(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "a-study-" + "with-a-long-name-" * 4
+    start(workspace, name=name)
+    assert name in ran("studies", "--workspace", workspace).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = ran("studies", "--workspace", workspace).stdout
+    assert max(map(len, shown.splitlines())) == 80
+    assert re.search(r"^  a-study-with-.*…  toy    asha      -     finished       6  \d+\.\d %$", shown, re.MULTILINE)
 
 
 def test_a_time_limit_ends_cleanly_and_resuming_ends_as_if_uninterrupted(workspace: Path) -> None:
@@ -341,7 +388,13 @@ def test_wrong_requests_leave_nothing_behind(workspace: Path, arguments: list[st
         (["best", "oen"], "did you mean 'one'"),
         (["resume", "oen"], "did you mean 'one'"),
         (["resume", "one", "--trials", "2"], "can only be extended"),
-        (["resume", "one", "--max-budget", "9"], "No such option"),
+        (["resume", "one", "--max-budget=9"], "budgets cannot change, since the schedules of all its trainings"),
+        (["resume", "one", "--min-budget", "1"], "--min-budget; leave it out, or start a new study: automl run"),
+        (["resume", "one", "--seed", "1"], "is fixed when it starts, since its decisions follow from it, but got --se"),
+        (["resume", "one", "--searcher", "random"], "is fixed when it starts"),
+        (["resume", "one", "--space", "toy"], "is fixed when it starts"),
+        (["resume", "one", "--disc-budget", "1GB"], "Did you mean '--disk-budget'"),
+        (["best", "one", "--trial", "99"], "leave it out, or see any trial by 'automl show one --json --workspace"),
         (["retrain", "one", "--trial", "99"], "--trial must name a candidate"),
         (["retrain", "one", "--repeats", "0"], "--repeats"),
         (["retrain", "one", "--epochs", "0"], "--epochs"),

@@ -11,6 +11,7 @@ import pytest
 from automl_cli.failures import explain, guarded
 from automl_cli.settings import Settings
 from automl_core import ReplayError, RequestError, StudyFailed
+from automl_core.journal.database import JournalError
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -38,6 +39,15 @@ def test_every_error_has_a_line_and_a_code(error: Exception, code: int, words: s
     assert its_code == code
     assert words in line
     assert "\n" not in line
+
+
+def test_a_full_disk_is_said_once() -> None:
+    way_out = "free disk space or mend the permissions, then go on with 'automl resume'"
+    full = "database or disk is full"
+    told = f"the journal w/journal.sqlite must be readable and writable, but: {full}; {way_out}"
+    assert explain(caused(JournalError(told), sqlite3.OperationalError(full))) == (told, 1)
+    line, _ = explain(caused(StudyFailed("nothing could be kept"), sqlite3.OperationalError(full)))
+    assert line == "the disk is full (nothing could be kept); free some space and go on with 'automl resume'"
 
 
 def fail(error: BaseException) -> None:

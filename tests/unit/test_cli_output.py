@@ -53,6 +53,40 @@ def test_the_last_column_wraps_at_the_edge(narrow: None) -> None:
     assert " ".join(" ".join(shown[1:]).split()) == "a one two three four five six seven eight nine"
 
 
+def test_a_table_fits_the_terminal_and_cuts_no_number(narrow: None) -> None:
+    titles = ("study", "a metric with a name", "data", "best")
+    rows = [
+        ("one-with-quite-a-long-name", "123,456", "another-long-name-there", "99.9 %, front of 12"),
+        ("two", "-", "-", "-"),
+    ]
+    shown = plain(table(titles, rows, right=("a metric with a name", "best")))
+    assert shown == [
+        "  study     a metr…  data                     best",
+        "  one-wit…  123,456  another…  99.9 %, front of 12",
+        "  two             -  -                           -",
+    ]
+
+
+@pytest.mark.parametrize("wide", [50, 60, 80])
+def test_the_widest_columns_are_cut_first(monkeypatch: pytest.MonkeyPatch, wide: int) -> None:
+    monkeypatch.setattr(output, "width", lambda: wide)
+    rows = [("a" * 12, "b" * 40, "1,234.5", "word " * 9)]
+    shown = plain(table(("first", "second", "a number", "what"), rows, right=("a number",)))
+    assert max(map(len, shown)) <= wide
+    first, second, figure = shown[1].split()[:3]
+    assert len(first) == (8 if wide == 50 else 12), "the longer one is cut first"
+    assert second.endswith("b…")
+    assert figure == "1,234.5"
+    assert " ".join(shown[1:]).split().count("word") == 9, "the last column is wrapped, not cut"
+
+
+def test_in_a_pipe_tables_are_as_wide_as_they_are_unless_columns_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert output.width() == output.UNBOUNDED
+    monkeypatch.setenv("COLUMNS", "70")
+    assert output.width() == 70
+
+
 def test_facts_leave_out_what_is_empty_and_wrap(narrow: None) -> None:
     shown = plain(facts([("space", "ktg"), ("nothing", ""), ("data", "word " * 12)]))
     assert shown[0] == "  space  ktg"

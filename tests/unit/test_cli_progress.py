@@ -35,13 +35,17 @@ def study(
     front: list[Best] | None = None,
     asked: int | None = 20,
     objectives: tuple[Objective, ...] = (ACCURACY,),
+    remote: bool = False,
+    workers: int | None = None,
 ) -> Any:
-    spec = SimpleNamespace(objectives=tuple(map(str, objectives)), unit="epochs", trials=asked)
+    spec = SimpleNamespace(objectives=tuple(map(str, objectives)), unit="epochs", workers=workers)
     summary = SimpleNamespace(space="ktg", searcher="asha", dataset="digits")
     record = SimpleNamespace(
         summary=summary, spec=spec, objectives=objectives, trials=lambda: trials or [], front=lambda: front or []
     )
-    return SimpleNamespace(name="calm-otter", record=record)
+    executor = SimpleNamespace(remote=remote)
+    assembly = SimpleNamespace(spec=spec, planned_trials=asked, executor=lambda: executor)
+    return SimpleNamespace(name="calm-otter", record=record, assembly=assembly)
 
 
 def job(trial: int, to: int = 4, role: Any = "candidate", start: int = 0) -> Job:
@@ -75,6 +79,15 @@ def test_a_study_that_was_extended_before_has_more_trials_than_its_record_asks_f
     watcher.started(study(asked=2))
     watcher.job_started(job(2), "")
     assert watcher.count() == "3 trials"
+
+
+@pytest.mark.parametrize(("asked", "counts"), [(None, ["0 trials", "1 trial", "2 trials"]), (1, ["0 of 1 trial"])])
+def test_without_a_known_number_trials_are_counted_grammatically(asked: int | None, counts: list[str]) -> None:
+    watcher = Watcher()
+    watcher.started(study(asked=asked))
+    for trial, count in enumerate(counts):
+        assert watcher.count() == count
+        watcher.job_started(job(trial), "")
 
 
 def test_a_resumed_study_begins_where_it_was() -> None:
@@ -184,8 +197,51 @@ def test_plain_lines_tell_what_is_new(capsys: pytest.CaptureFixture[str]) -> Non
         "trial 0 (teacher resnet8): accuracy 90.0 % after 4 epochs (1.5 s)",
         "best so far: trial 1, accuracy 50.0 % after 4 epochs (1 of 20 trials, 0.0 s)",
         "trial 2 failed: Traceback",
-        "3 of 20 trials in 11.0 s, best trial 1, accuracy 50.0 % after 4 epochs, now trial 3 at 2 of 4 epochs",
+        "3 of 20 trials in 11.0 s, 1 failed, best trial 1, accuracy 50.0 % after 4 epochs, "
+        "now trial 3 at 2 of 4 epochs",
     ]
+
+
+@pytest.mark.parametrize(("workers", "line"), [(2, "2 workers"), (1, "1 worker"), (None, "workers")])
+def test_workers_that_say_nothing_for_a_while_are_announced(
+    capsys: pytest.CaptureFixture[str], workers: int | None, line: str
+) -> None:
+    PlainProgress().started(study(remote=True, workers=workers, asked=1))
+    assert capsys.readouterr().err.splitlines() == [
+        "study calm-otter: ktg · asha · digits, 1 trial",
+        f"starting on {line}, where everything is loaded first",
+    ]
+
+
+def failed(error: str, status: Any = "failed") -> Outcome:
+    return Outcome(status, 0, error=error)
+
+
+def test_failures_of_one_cause_are_told_once_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with PlainProgress(clock=clock) as plain:
+        plain.started(study())
+        for trial in range(6):
+            plain.job_finished(job(trial), failed(f"ValueError: {trial}.5 is not enough"), "")
+        plain.job_finished(job(6), failed("another cause"), "")
+        plain.job_finished(job(7), failed("ValueError: 1e-5 is not enough", "diverged"), "")
+        clock.now = 11.0
+        plain.job_finished(job(8), failed("ValueError: 2 is not enough"), "")
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "trial 0 failed: ValueError: 0.5 is not enough",
+        "trial 6 failed: another cause",
+        "trial 7 diverged: ValueError: 1e-5 is not enough",
+        "9 of 20 trials in 11.0 s, 9 failed",
+        "6 more trials ended like trial 0",
+    ]
+    assert plain.failures == 9
+
+
+def test_every_failure_is_told_when_every_job_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress(every_job=True) as plain:
+        for trial in range(3):
+            plain.job_finished(job(trial), failed("no"), "")
+    assert capsys.readouterr().err.splitlines() == [f"trial {trial} failed: no" for trial in range(3)]
 
 
 def test_stopping_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:

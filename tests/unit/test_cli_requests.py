@@ -130,6 +130,10 @@ def test_a_study_file_holds_flags_and_options(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trails: 3", "unknown key .*'trails'; did you mean 'trials'"),
+        ("objectives: loss", "'objectives'; did you mean 'objective'\\?$"),
+        ("estimators: [last]", "'estimators'; did you mean 'estimator'\\?$"),
+        ("max-budgets: 3", "'max-budgets'; did you mean 'max_budget'\\?$"),
+        ("set: {searcher.eta: 3}", "the key 'set'; write searcher: {name: asha, eta: 3}"),
         ("space: [", "must be YAML, but in line"),
         ("", "holds nothing"),
         ("- space", "holds list"),

@@ -32,7 +32,7 @@ def command(settings: Settings, study: str, trial: int | None) -> None:
             f"the best is known once a trial is done, but study {study!r} has none; 'automl show {study}'"
         )
     several = len(record.objectives) > 1
-    chosen = _chosen(front, trial) if trial is not None or not several else None
+    chosen = _chosen(settings, study, front, trial) if trial is not None or not several else None
     if settings.json:
         print_json({"front": [one.to_json() for one in front]} if chosen is None else chosen.to_json())
     elif chosen is None:
@@ -41,15 +41,22 @@ def command(settings: Settings, study: str, trial: int | None) -> None:
         _print(record, chosen)
 
 
-def _chosen(front: list[Best], trial: int | None) -> Best:
+def _chosen(settings: Settings, study: str, front: list[Best], trial: int | None) -> Best:
+    from automl_cli.going_on import command_line
+
     by_number = {one.trial: one for one in front}
     if trial is None:
         return front[0]
     if trial not in by_number:
-        many = "the best one" if len(front) == 1 else "one of the front"
+        numbers = ", ".join(map(str, by_number))
+        rule, way_out = (
+            (f"the best one, {numbers}", "leave it out")
+            if len(front) == 1
+            else ("one of the front", f"choose from {numbers}")
+        )
         raise RequestError(
-            f"--trial must be {many}, but got {trial}; choose from {', '.join(map(str, by_number))}, or see any trial "
-            "by 'automl show STUDY --json'"
+            f"--trial must be {rule}, but got {trial}; {way_out}, or see any trial by "
+            f"'{command_line(settings, 'show', study, '--json')}'"
         )
     return by_number[trial]
 

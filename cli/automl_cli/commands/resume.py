@@ -9,9 +9,47 @@ import click
 from automl_cli.executors import chosen_executor, executor_flags
 from automl_cli.requests import duration
 from automl_cli.settings import Settings
+from automl_core.errors import RequestError
+
+BUDGETS = ("--min-budget", "--max-budget")
+"""Flags of ``automl run`` that cannot change, since the schedules of all trainings follow from them."""
+
+FIXED = (
+    "--space",
+    "--searcher",
+    "--evaluator",
+    "--estimator",
+    "--dataset",
+    "--objective",
+    "--constraint",
+    "--seed",
+    "--preset",
+    "--set",
+    "--checkpoint",
+    "--store",
+    "--name",
+)
+"""Flags of ``automl run`` that say what a study is."""
 
 
-@click.command("resume")
+class _Resume(click.Command):
+    """Says why a study cannot be given another budget or searcher, rather than suggest a flag that looks alike."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if name in BUDGETS:
+                reason = "a study's budgets cannot change, since the schedules of all its trainings depend on them"
+            elif name in FIXED:
+                reason = "what a study is made of is fixed when it starts, since its decisions follow from it"
+            else:
+                raise
+            raise RequestError(f"{reason}, but got {name}; leave it out, or start a new study: automl run") from None
+
+
+@click.command("resume", cls=_Resume)
 @click.argument("study")
 @click.option("--trials", type=int, help="Allow this many trials in all; extends a finished study.")
 @click.option("--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; can be resumed.")
@@ -25,7 +63,7 @@ def command(
 ) -> None:
     """Go on with STUDY from where it was interrupted, or extend it with --trials.
 
-    The maximum budget cannot change, since the schedules of all its trainings depend on it.
+    Its budgets cannot change, since the schedules of all its trainings depend on them.
     """
     from automl_cli.conclusion import perform
     from automl_core import Study

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from automl_cli.going_on import command_line
 from automl_cli.output import number, print_json, table
 from automl_cli.settings import Settings
 
@@ -16,12 +17,15 @@ def command(settings: Settings) -> None:
     """List the studies of the workspace, oldest first."""
     from automl_core.records import Workspace
 
-    found = Workspace(settings.workspace).studies()
+    workspace = Workspace(settings.workspace)
+    found = workspace.studies()
     if settings.json:
         print_json({"studies": [asdict(one) for one in found]})
         return
     if not found:
-        click.echo("No studies here yet. Begin with: automl run --space ktg --searcher asha")
+        begin = command_line(settings, "run", "--space", "ktg", "--searcher", "asha")
+        missing = "" if workspace.path.exists() else ", which does not exist"
+        click.echo(f"No studies in {str(workspace.path)!r}{missing}. Begin with: {begin}")
         return
     rows = [
         (
