@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from automl_core.drawing import DrawingSearcher
     from automl_core.errors import AutomlError, ReplayError, RequestError, StudyFailed
     from automl_core.hookspecs import hookimpl
     from automl_core.interfaces import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from automl_core.types import Estimate, Job, Objective, Observation, Outcome, Point
 
 _HOMES = {
+    "automl_core.drawing": ("DrawingSearcher",),
     "automl_core.errors": ("AutomlError", "ReplayError", "RequestError", "StudyFailed"),
     "automl_core.hookspecs": ("hookimpl",),
     "automl_core.interfaces": (
@@ -58,6 +60,7 @@ __all__ = [
     "Context",
     "Dataset",
     "Description",
+    "DrawingSearcher",
     "Estimate",
     "Estimator",
     "Evaluation",

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from automl_core.drawing import TRIES, DrawingSearcher
 from automl_core.errors import RequestError
-from automl_core.interfaces import Problem, Searcher
-from automl_core.sampling import RandomSampler
+from automl_core.interfaces import Problem
 from automl_core.types import Configuration, Job, Outcome, Value
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-DEFAULT_TRIALS = 100
-TRIES = 16
-"""Refused proposals in a row after which a configuration is drawn at random."""
 
-
-class Optuna(Searcher):
+class Optuna(DrawingSearcher):
     """Any sampler of Optuna; every trial is trained up to the maximum budget.
 
     Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework" (KDD 2019).
@@ -64,28 +59,10 @@ class Optuna(Searcher):
         from automl_optuna.studies import SilentStudy
 
         super().start(problem)
-        if problem.trials is not None and problem.trials < 1:
-            raise RequestError(f"trials must be at least 1, but got {problem.trials}; raise --trials")
-        if problem.max_budget < 1:
-            raise RequestError(f"max_budget must be at least 1, but got {problem.max_budget}; raise --max-budget")
-        self._trials = DEFAULT_TRIALS if problem.trials is None else problem.trials
-        self._begun = 0
         self._study = SilentStudy(problem, self._sampler_name, self._arguments)
-        self._sampler = RandomSampler(problem.space, problem.seed)
-        self._ahead = self._sampler.draw()
-        """An allowed, unknown configuration as long as there is one, so that no question need draw one."""
         self._values: dict[Hashable, tuple[float, ...] | None] = {}
         """Values of every canonical key that is known; None while there are none."""
         self._out: dict[int, Trial] = {}
-
-    def extend(self, trials: int) -> None:
-        if trials < self._trials:
-            raise RequestError(
-                f"a study can only be given more trials, but it has {self._trials} and {trials} were asked for; "
-                f"give at least {self._trials}"
-            )
-        super().extend(trials)
-        self._trials = trials
 
     def ask(self, next_trial: int) -> Job | None:
         if self.finished():
@@ -98,14 +75,14 @@ class Optuna(Searcher):
 
     def tell(self, job: Job, outcome: Outcome) -> None:
         trial = self._out.pop(job.trial)
-        if outcome.status == "done" and all(map(math.isfinite, outcome.values)):
+        if self._comparable(outcome) is not None:
             self._values[self.problem.space.canonical(job.configuration)] = outcome.values
             self._study.complete(trial, outcome.values)
         else:
             self._study.fail(trial)
 
     def finished(self) -> bool:
-        return self._begun >= self._trials or self._ahead is None
+        return self._peek() is None
 
     def may_continue(self, trial: int) -> bool:
         return trial in self._out
@@ -135,10 +112,5 @@ class Optuna(Searcher):
         return self._study.ask(parameters)[0], self._ahead
 
     def _know(self, configuration: Configuration) -> None:
-        """Makes a configuration known."""
-        space = self.problem.space
-        key = space.canonical(configuration)
-        self._values[key] = None
-        self._sampler.add(configuration)
-        if self._ahead is not None and space.canonical(self._ahead) == key:
-            self._ahead = self._sampler.draw()
+        super()._know(configuration)
+        self._values[self.problem.space.canonical(configuration)] = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, get_args
 
+from automl_core.drawing import DrawingSearcher, check_eta
 from automl_core.interfaces import Problem
 from automl_core.types import Configuration, Job, Outcome
-from automl_searchers.drawing import DrawingSearcher, check_choice, check_eta, single_rung
+from automl_searchers.checks import check_choice, single_rung
 from automl_searchers.rungs import OneObjectiveRung, ParetoRung, Rung
 
 Kind = Literal["stop", "promote"]

@@ -104,7 +104,7 @@ class BOHB(HyperBand):
         if generator.random() >= self.random_fraction:
             proposal = self._propose(generator, drawn)
             if proposal is not None:
-                self._sampler.add(proposal)
+                self._know(proposal)
                 self._begun += 1
                 return proposal
         return super()._take()

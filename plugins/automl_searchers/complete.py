@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from automl_core.drawing import DrawingSearcher
 from automl_core.errors import RequestError
 from automl_core.interfaces import Problem
 from automl_core.types import Configuration, Job, Outcome
-from automl_searchers.drawing import DrawingSearcher
 
 
 class RandomSearch(DrawingSearcher):

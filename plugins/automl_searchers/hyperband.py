@@ -7,11 +7,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import get_args
 
+from automl_core.drawing import DrawingSearcher, check_eta
 from automl_core.interfaces import Problem
 from automl_core.ranking import Losses, best_first
 from automl_core.types import Configuration, Job, Outcome
 from automl_searchers.brackets import Formula, first_rung, halvings, rung_budgets, rung_size
-from automl_searchers.drawing import DrawingSearcher, check_choice, check_eta, single_rung
+from automl_searchers.checks import check_choice, single_rung
 
 
 @dataclass

@@ -25,8 +25,7 @@ from smac.runhistory.encoder import RunHistoryEncoder, RunHistoryLogScaledEncode
 from smac.runhistory.encoder.abstract_encoder import AbstractRunHistoryEncoder
 from smac.scenario import Scenario
 
-TRIES = 16
-"""Refused proposals in a row after which a configuration is drawn at random; as often as SMAC3 itself tries again."""
+from automl_core.drawing import TRIES
 
 
 class NothingToDo(Exception):  # noqa: N818 - no error: a result has to come in first

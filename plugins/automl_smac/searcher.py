@@ -14,17 +14,16 @@ from smac.intensifier.hyperband_utils import determine_HB
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
+from automl_core.drawing import DrawingSearcher, check_eta
 from automl_core.errors import RequestError
-from automl_core.interfaces import Problem, Searcher
-from automl_core.sampling import RandomSampler, VectorDecoder
+from automl_core.interfaces import Problem
+from automl_core.sampling import VectorDecoder
 from automl_core.types import Configuration, Job, Outcome, Value
 from automl_smac.facades import FacadeName, build_facade, contained
 from automl_smac.parts import BoundedHyperband, NothingToDo
 
-DEFAULT_TRIALS = 100
 
-
-class SMAC(Searcher):
+class SMAC(DrawingSearcher):
     """Bayesian optimisation by SMAC3.
 
     Lindauer et al., "SMAC3: A Versatile Bayesian Optimization Package for Hyperparameter Optimization" (JMLR 2022).
@@ -59,8 +58,7 @@ class SMAC(Searcher):
     def __init__(self, facade: FacadeName = "black-box", eta: int = 3, initial: int | None = None) -> None:
         if facade not in get_args(FacadeName):
             raise RequestError(f"facade of searcher smac must be one of {', '.join(get_args(FacadeName))}: {facade!r}")
-        if eta < 2:
-            raise RequestError(f"eta of searcher smac must be at least 2, but got {eta}; raise eta")
+        check_eta("smac", eta)
         if initial is not None and initial < 1:
             raise RequestError(f"initial of searcher smac must be at least 1, but got {initial}; raise it")
         self.multi_fidelity = facade == "multi-fidelity"
@@ -69,15 +67,9 @@ class SMAC(Searcher):
         self._initial = initial
 
     def start(self, problem: Problem) -> None:
-        _check(problem)
         super().start(problem)
         self._lowest, self._budgets = self._smac_budgets()
-        self._trials = DEFAULT_TRIALS if problem.trials is None else problem.trials
-        self._begun = 0
         self._decode = VectorDecoder(problem.space.config_space)
-        self._sampler = RandomSampler(problem.space, problem.seed)
-        self._ahead = self._sampler.draw()
-        """An allowed, unknown configuration as long as there is one, so that no question need draw one."""
         self._results: dict[Hashable, list[tuple[TrialInfo, TrialValue]]] = {}
         """What was told of every canonical key that is known."""
         self._numbers: dict[Proposal, int] = {}
@@ -90,22 +82,13 @@ class SMAC(Searcher):
         self.facade = build_facade(
             self._name,
             problem,
-            self._trials,
+            int(self._trials),
             eta=self._eta,
             initial=self._initial,
             admit=self._admit,
-            draw=lambda: self._draw() if self._ahead is not None else None,
+            draw=lambda: self._drawn() if self._ahead is not None else None,
             left=lambda: self._left,
         )
-
-    def extend(self, trials: int) -> None:
-        if trials < self._trials:
-            raise RequestError(
-                f"a study can only be given more trials, but it has {self._trials} and {trials} were asked for; "
-                f"give at least {self._trials}"
-            )
-        super().extend(trials)
-        self._trials = trials
 
     def ask(self, next_trial: int) -> Job | None:
         info = self._next_info()
@@ -123,12 +106,11 @@ class SMAC(Searcher):
 
     def tell(self, job: Job, outcome: Outcome) -> None:
         info = self._out.pop(job.trial)
-        losses = self.problem.losses(outcome)
-        good = outcome.status == "done" and all(map(math.isfinite, losses))
-        value = TrialValue(_cost(losses), status=StatusType.SUCCESS) if good else self._crash()
+        losses = self._comparable(outcome)
+        value = self._crash() if losses is None else TrialValue(_cost(losses), status=StatusType.SUCCESS)
         self._results[self.problem.space.canonical(job.configuration)].append((info, value))
         self._tell_smac(info, value)
-        if good and job.to_budget < self.problem.max_budget:
+        if losses is not None and job.to_budget < self.problem.max_budget:
             self._reached[job.trial] = job.to_budget
         else:
             del self._reached[job.trial]
@@ -152,7 +134,7 @@ class SMAC(Searcher):
     @property
     def _left(self) -> int:
         """How many trials may still be begun: as if none, once every configuration is known."""
-        return 0 if self._ahead is None else self._trials - self._begun
+        return 0 if self._peek() is None else int(self._trials) - self._begun
 
     def _next_info(self) -> TrialInfo | None:
         if self._continuing:
@@ -178,7 +160,7 @@ class SMAC(Searcher):
             except NothingToDo:
                 return None
             except StopIteration:  # it has given up, although configurations are left
-                return TrialInfo(self._draw(), seed=0)
+                return TrialInfo(self._drawn(), seed=0)
             trial = self._numbers.get(info.config)
             if trial is None or trial in self._reached:
                 return info
@@ -196,27 +178,22 @@ class SMAC(Searcher):
             return False
         known = self._results.get(self.problem.space.canonical(configuration))
         if known is None:
-            self._take(configuration)
+            self._know(configuration)
             return True
         for info, value in known:
             self.facade.runhistory.add_trial(replace(info, config=proposal), value)
         return False
 
-    def _draw(self) -> Proposal:
-        """Gives the configuration that was drawn ahead."""
+    def _drawn(self) -> Proposal:
+        """Gives SMAC3 the configuration that was drawn ahead."""
         assert self._ahead is not None
         configuration = self._ahead
-        self._take(configuration)
+        self._know(configuration)
         return Proposal(self.facade.scenario.configspace, values=dict(configuration))
 
-    def _take(self, configuration: Configuration) -> None:
-        """Makes a configuration known."""
-        space = self.problem.space
-        key = space.canonical(configuration)
-        self._results[key] = []
-        self._sampler.add(configuration)
-        if self._ahead is not None and space.canonical(self._ahead) == key:
-            self._ahead = self._sampler.draw()
+    def _know(self, configuration: Configuration) -> None:
+        super()._know(configuration)
+        self._results[self.problem.space.canonical(configuration)] = []
 
     def _plain(self, proposal: Proposal) -> dict[str, Value]:
         return next(self._decode(proposal.get_array()[:, None]))
@@ -249,13 +226,3 @@ class SMAC(Searcher):
 
 def _cost(losses: tuple[float, ...]) -> float | list[float]:
     return losses[0] if len(losses) == 1 else list(losses)
-
-
-def _check(problem: Problem) -> None:
-    if problem.trials is not None and problem.trials < 1:
-        raise RequestError(f"trials must be at least 1, but got {problem.trials}; raise --trials")
-    if not 1 <= problem.min_budget <= problem.max_budget:
-        raise RequestError(
-            f"1 <= min_budget <= max_budget must hold, but got {problem.min_budget} and {problem.max_budget}; "
-            "change --min-budget or --max-budget"
-        )

@@ -297,8 +297,8 @@ def test_refuses_impossible_options(options, message):
     ("bounds", "message"),
     [
         ({"trials": 0}, "trials must be at least 1, but got 0"),
-        ({"min_budget": 0}, "1 <= min_budget <= max_budget must hold, but got 0 and 9"),
-        ({"min_budget": 10}, "1 <= min_budget <= max_budget must hold, but got 10 and 9"),
+        ({"min_budget": 0}, "min_budget must be at least 1, but got 0"),
+        ({"min_budget": 10}, "min_budget <= max_budget must hold, but got 10 and 9"),
         ({"min_budget": 4}, r"max_budget >= eta \* min_budget, but got 9, 3 and 4; raise --max-budget"),
         ({"min_budget": 9}, r"max_budget >= eta \* min_budget, but got 9, 3 and 9"),
     ],

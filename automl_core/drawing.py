@@ -1,4 +1,4 @@
-"""What all searchers of this package share: bounds, the count of trials, and configurations drawn ahead."""
+"""What searchers share that begin trials one by one: the count of trials, and configurations drawn ahead."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from automl_core.sampling import RandomSampler
 from automl_core.types import Configuration, Outcome
 
 DEFAULT_TRIALS = 100
+"""Trials that are begun when nobody says how many."""
+
+TRIES = 16
+"""Refused proposals of a model in a row after which a configuration is drawn at random."""
 
 
 class DrawingSearcher(Searcher):
     """Takes new configurations one after another from a source: uniform draws, unless a subclass has another.
 
-    The next one is drawn ahead: so neither a question nor an ``ask`` that gives None can change what comes later.
+    A subclass begins a trial with :meth:`_take`, and is done when :meth:`_peek` gives None and nothing is to go on. One
+    that has configurations of its own, a model's proposals for example, counts the trials begun in ``_begun``, says of
+    each configuration that it is taken (:meth:`_know`), and takes the one drawn ahead where it has none. There may be
+    another source (:meth:`_draw`) and another number of trials (``_trials``, after ``super().start``).
+
+    The next configuration is drawn ahead: so neither a question nor an ``ask`` that gives None can change what comes
+    later.
     """
 
     def start(self, problem: Problem) -> None:
@@ -26,6 +36,10 @@ class DrawingSearcher(Searcher):
         self._trials: float = DEFAULT_TRIALS if problem.trials is None else problem.trials
         self._begun = 0
         self._next: Configuration | None = None
+
+    @property
+    def planned_trials(self) -> int | None:
+        return None if self._trials == math.inf else int(self._trials)
 
     def extend(self, trials: int) -> None:
         if trials < self._trials:
@@ -41,13 +55,16 @@ class DrawingSearcher(Searcher):
         """Gives a new, allowed configuration, or None when the space has none left."""
         return self._sampler.draw()
 
-    def _peek(self) -> Configuration | None:
-        """Gives the configuration that is drawn ahead, or None when no further trial may begin."""
-        if self._begun >= self._trials:
-            return None
+    @property
+    def _ahead(self) -> Configuration | None:
+        """The configuration that is drawn ahead, even if no further trial may begin; None when none is left."""
         if self._next is None:
             self._next = self._draw()
         return self._next
+
+    def _peek(self) -> Configuration | None:
+        """Gives the configuration that is drawn ahead, or None when no further trial may begin."""
+        return self._ahead if self._begun < self._trials else None
 
     def _take(self) -> Configuration | None:
         """Gives the configuration of a trial that begins now, or None when no further trial may begin."""
@@ -56,6 +73,13 @@ class DrawingSearcher(Searcher):
             self._next = None
             self._begun += 1
         return configuration
+
+    def _know(self, configuration: Configuration) -> None:
+        """Makes a configuration known that is taken: it is not drawn any more, nor is it still the one ahead."""
+        self._sampler.add(configuration)
+        canonical = self.problem.space.canonical
+        if self._next is not None and canonical(self._next) == canonical(configuration):
+            self._next = self._draw()
 
     def _comparable(self, outcome: Outcome) -> Losses | None:
         """Gives the outcome's losses, or None for a trial that is over, or whose values cannot be compared."""
@@ -75,39 +99,13 @@ def check_eta(searcher: str, eta: int) -> None:
         raise RequestError(f"eta of searcher {searcher} must be at least 2, but got {eta}; raise eta")
 
 
-def check_choice(searcher: str, option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuses a value that is none of an option's choices.
-
-    Raises:
-        RequestError: Naming the choices.
-    """
-    if value not in choices:
-        raise RequestError(f"{option} of searcher {searcher} must be {' or '.join(choices)}, but got {value!r}")
-
-
-def single_rung(searcher: str, rule: str, problem: Problem) -> RequestError:
-    """Builds the error for budgets that leave the maximum as the only rung.
-
-    Args:
-        searcher: The searcher's name.
-        rule: What must hold for a rung below the maximum.
-        problem: What the searcher was to solve.
-    """
-    return RequestError(
-        f"searcher {searcher} compares trials at budgets below the maximum, so {rule} must hold, but got min_budget "
-        f"{problem.min_budget} and max_budget {problem.max_budget}; "
-        f"{'lower --min-budget, ' if problem.min_budget > 1 else ''}raise --max-budget, or use --searcher random, "
-        "which compares complete trials"
-    )
-
-
 def _check(problem: Problem) -> None:
-    if problem.min_budget < 1:
-        raise RequestError(f"min_budget must be at least 1, but got {problem.min_budget}; raise --min-budget")
+    for name in ("min_budget", "max_budget", "trials"):
+        value = getattr(problem, name)
+        if value is not None and value < 1:
+            raise RequestError(f"{name} must be at least 1, but got {value}; raise --{name.replace('_', '-')}")
     if problem.min_budget > problem.max_budget:
         raise RequestError(
             f"min_budget <= max_budget must hold, but got {problem.min_budget} and {problem.max_budget}; "
             "lower --min-budget or raise --max-budget"
         )
-    if problem.trials is not None and problem.trials < 1:
-        raise RequestError(f"trials must be at least 1, but got {problem.trials}; raise --trials")
