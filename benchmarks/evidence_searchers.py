@@ -91,7 +91,7 @@ CONTENDERS: Mapping[str, Contender] = {
     "smac, random forest": Contender("smac", (*TABLES, "counting-ones"), FOREST, FEW, lambda truth: SMAC_TRIALS),
     "smac, multi-fidelity": Contender("smac", FORMULAS, STAGED, FEW, lambda truth: 400),
     # Seconds a proposal, more with every trial: not on every problem.
-    "smac, Gaussian process": Contender("smac", (*CELLS, "hartmann-6"), {}, FEW, lambda truth: truth.complete),
+    "smac, Gaussian process": Contender("smac", ("hartmann-6", *CELLS), {}, FEW, lambda truth: truth.complete),
     "Optuna itself, TPE + halving": Contender("", ALL, {"sampler": "TPESampler", "pruned": True}),
     "Optuna itself, random": Contender("", ALL, {"sampler": "RandomSampler", "pruned": False}),
 }
@@ -170,7 +170,7 @@ def _with_us(truth: Truth, contender: Contender, seed: int) -> dict[str, Any]:
 
 
 def planned(contenders: Sequence[str], truths: Sequence[str], repeats: int | None) -> list[Run]:
-    """Lists all runs, those that take long last; seed by seed, so that what is there at any time is balanced."""
+    """Lists all runs, seed by seed, so that what is there at any time is balanced; what takes long comes last."""
     runs = [
         Run(truth, name, seed)
         for name in contenders
@@ -178,7 +178,8 @@ def planned(contenders: Sequence[str], truths: Sequence[str], repeats: int | Non
         if truth in truths
         for seed in range(CONTENDERS[name].repeats if repeats is None else min(repeats, CONTENDERS[name].repeats))
     ]
-    return sorted(runs, key=lambda run: (-CONTENDERS[run.contender].repeats, run.seed))
+    slow = [name for name, contender in CONTENDERS.items() if contender.repeats == FEW]
+    return sorted(runs, key=lambda run: (slow.index(run.contender) if run.contender in slow else -1, run.seed))
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

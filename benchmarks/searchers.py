@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,8 +115,7 @@ def costs(times: Times, trials: int) -> dict[int, tuple[float, float]]:
     return found
 
 
-@contextmanager
-def own_time(searcher: Any) -> Iterator[Callable[[], float]]:
+def own_time(searcher: Any) -> Callable[[], float]:
     """Measures the time in SMAC3 itself, from when its facade is built; gives what reads the seconds so far."""
     inside = 0.0
     depth = 0
@@ -152,7 +150,7 @@ def own_time(searcher: Any) -> Iterator[Callable[[], float]]:
         searcher.facade.tell = timed(searcher.facade.tell)
 
     searcher.start = started
-    yield lambda: inside
+    return lambda: inside
 
 
 def measure(arm: Arm, trials: int) -> tuple[dict[int, tuple[float, float]], float | None]:
@@ -160,9 +158,9 @@ def measure(arm: Arm, trials: int) -> tuple[dict[int, tuple[float, float]], floa
     searcher = arm.build()
     if arm.searcher != "smac":
         return costs(drive(searcher, arm.problem(trials), trials), trials), None
-    with own_time(searcher) as inside:
-        times = drive(searcher, arm.problem(trials), trials)
-        return costs(times, trials), sum(asked + told for _, asked, told in times) / inside()
+    inside = own_time(searcher)
+    times = drive(searcher, arm.problem(trials), trials)
+    return costs(times, trials), sum(asked + told for _, asked, told in times) / inside()
 
 
 def main(arguments: list[str] | None = None) -> None:

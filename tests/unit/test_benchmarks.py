@@ -103,12 +103,12 @@ def test_the_time_in_smac_leaves_out_what_it_calls_back() -> None:
 
     clock = searchers.time = Clock()
     searcher = Searcher()
-    with searchers.own_time(searcher) as inside:
-        searcher.start(None)
-        clock.now += 100.0
-        searcher.facade.ask()
-        searcher.facade.tell()
-        assert inside() == 6.0
+    inside = searchers.own_time(searcher)
+    searcher.start(None)
+    clock.now += 100.0
+    searcher.facade.ask()
+    searcher.facade.tell()
+    assert inside() == 6.0
 
 
 CHEAP = ["random", "hyperband", "Optuna itself, TPE + halving"]
