@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 NOT_BEGUN = 77
 """Exit code of a worker process that could not begin."""
+STILLBORN = 3
+"""Worker processes in a row that never reached the scheduler, after which a place is given up."""
 
 BEGIN = f"""
 import json, sys
@@ -55,8 +57,10 @@ class LocalWorkers:
         self._threads = threads
         self._gpus = gpus
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._stillborn = [0] * count
+        self._registered: set[int] = set()
         self._directory = tempfile.TemporaryDirectory(prefix="automl-dask-", ignore_cleanup_errors=True)
-        self.cluster = _scheduler()
+        self.cluster = _scheduler(self._registered)
         if count > len(gpus) > 0:
             log.warning("%d workers share %d GPU(s); as many workers as GPUs are usually faster", count, len(gpus))
         try:
@@ -69,8 +73,11 @@ class LocalWorkers:
     def tend(self) -> None:
         """Replaces worker processes that have died.
 
+        Those that had reached the scheduler are replaced however many they are: of jobs that end their workers, the
+        engine keeps count.
+
         Raises:
-            AutomlError: When one could not even begin.
+            AutomlError: When one could not even begin, or several in a row did not live long enough to take a job.
         """
         for number, process in enumerate(self._processes):
             code = process.poll()
@@ -81,6 +88,16 @@ class LocalWorkers:
                     f"a worker process must be able to begin, but number {number} ended with exit code {code}; what it "
                     "said stands above; 'automl resume' goes on"
                 )
+            self._stillborn[number] = 0 if process.pid in self._registered else self._stillborn[number] + 1
+            self._registered.discard(process.pid)
+            if self._stillborn[number] == STILLBORN:
+                raise AutomlError(
+                    f"a worker process must live until it can take jobs, but {STILLBORN} in a row at place {number} "
+                    f"did not, the last of which ended with {_ending(code)}; what it said, if anything, stands above; "
+                    "give it more memory (raise 'ulimit -v', or pass fewer --workers) or run with --executor serial; "
+                    "'automl resume' goes on"
+                )
+            log.warning("worker process %d ended with %s; another one takes its place", number, _ending(code))
             _end(process)
             self._processes[number] = self._begin(number)
 
@@ -136,10 +153,18 @@ def visible_gpus(device: str) -> list[str]:
     return [line.strip() for line in told.splitlines() if line.strip().isdigit()]
 
 
-def _scheduler() -> LocalCluster:
-    """Starts a scheduler that only this machine reaches, and that leaves retries and lost workers to the engine."""
+def _scheduler(registered: set[int]) -> LocalCluster:
+    """Starts a scheduler that only this machine reaches, and that leaves retries and lost workers to the engine.
+
+    Args:
+        registered: Where it puts the identifier of every process that registers as a worker.
+    """
     import dask
-    from distributed import LocalCluster
+    from distributed import LocalCluster, Scheduler, SchedulerPlugin
+
+    class Registrations(SchedulerPlugin):
+        def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+            registered.add(scheduler.workers[worker].pid)
 
     settings: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": 0,
@@ -147,11 +172,19 @@ def _scheduler() -> LocalCluster:
         "distributed.scheduler.http.routes": [],
     }
     # There is no dashboard, but Dask opens a port for one all the same: any, rather than the usual one.
-    no_dashboard = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    options = {"dashboard": False, "dashboard_address": "127.0.0.1:0", "plugins": [Registrations()]}
     with dask.config.set(settings):
         return LocalCluster(
-            n_workers=0, threads_per_worker=1, host="127.0.0.1", scheduler_kwargs=no_dashboard, silence_logs=None
+            n_workers=0, threads_per_worker=1, host="127.0.0.1", scheduler_kwargs=options, silence_logs=None
         )
+
+
+def _ending(code: int) -> str:
+    """Says how a process ended, by what ``Popen`` gives as its exit code."""
+    if code >= 0:
+        return f"exit code {code}"
+    names = {one.value: one.name for one in signal.Signals}
+    return f"signal {names.get(-code, -code)}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -16,6 +16,7 @@ from dask_toys import TracedEvaluator, alive, descendants, eventually
 from automl_core import Study
 from automl_core.engine.state import StudyState
 from automl_core.testing.doubles import ToySpace
+from automl_dask.local import STILLBORN, LocalWorkers
 
 SCRIPT = """
 import sys
@@ -56,6 +57,21 @@ def test_killed_workers_are_replaced(tmp_path: Path) -> None:
     state = StudyState(again.assembly.searcher(), again.assembly.problem)
     state.replay(again._journal.events())
     assert state.incumbent == study.best.trial
+
+
+def test_workers_that_reached_the_scheduler_are_replaced_however_many(caplog: pytest.LogCaptureFixture) -> None:
+    """Also when each dies at once thereafter, as when every job ends its worker; the engine keeps count of those."""
+    workers = LocalWorkers(1, threads=1, gpus=[])
+    try:
+        for deaths in range(1, STILLBORN + 2):
+            process = workers._processes[0]
+            eventually(lambda pid=process.pid: pid in workers._registered)
+            process.kill()
+            process.wait()
+            workers.tend()
+            assert workers._processes[0] is not process and caplog.text.count("ended with signal SIGKILL") == deaths
+    finally:
+        workers.close()
 
 
 @contextmanager

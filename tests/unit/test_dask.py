@@ -71,7 +71,7 @@ def test_as_many_workers_as_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler that is not there, and worker processes that only sleep."""
     cluster = SimpleNamespace(scheduler_address="tcp://127.0.0.1:1", close=lambda timeout: None)
-    monkeypatch.setattr(local, "_scheduler", lambda: cluster)
+    monkeypatch.setattr(local, "_scheduler", lambda registered: cluster)
     monkeypatch.setattr(local, "BEGIN", "import time; time.sleep(3600)")
 
 
@@ -100,6 +100,38 @@ def test_a_worker_that_cannot_begin_is_not_begun_again_and_again(monkeypatch: py
     workers.tend()
     assert workers._processes[0] is not dead
     workers.close()
+
+
+@pytest.mark.usefixtures("_no_cluster")
+@pytest.mark.parametrize(
+    ("begin", "ending"),
+    [("import os; os.kill(os.getpid(), 9)", "signal SIGKILL"), ("import sys; sys.exit(3)", "exit code 3")],
+)
+def test_workers_that_cannot_live_are_given_up(
+    begin: str, ending: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "BEGIN", begin)
+    workers = LocalWorkers(2, threads=1, gpus=[])
+
+    def die(registered: bool = False) -> None:
+        for process in workers._processes:
+            process.wait()
+        if registered:
+            workers._registered.update(process.pid for process in workers._processes)
+        workers.tend()
+
+    try:
+        die()
+        die()
+        assert caplog.messages.count(f"worker process 1 ended with {ending}; another one takes its place") == 2
+        for _ in range(4):
+            die(registered=True)  # in mid-job: of that, the engine keeps count
+        die()
+        die()
+        with pytest.raises(AutomlError, match=f"3 in a row at place 0 did not, .* {ending}; .* 'ulimit -v'"):
+            die()
+    finally:
+        workers.close()
 
 
 def test_what_it_is_built_from_travels_and_the_rest_stays() -> None:
