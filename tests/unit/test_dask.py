@@ -198,6 +198,10 @@ class FakeClient:
     def __init__(self) -> None:
         self.calls: list[SimpleNamespace] = []
         self.told: list[tuple[str, list[str]]] = []
+        self.workers = {"a", "b"}
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        return {"workers": self.workers}
 
     def submit(self, function: Any, session: str, packed: bytes, equipment: Any, forgotten: Any, **options: Any) -> Any:
         assert options["allow_other_workers"] is False and options["pure"] is False
@@ -308,6 +312,21 @@ def test_a_result_that_got_lost_on_the_way_is_a_lost_job(run: SimpleNamespace) -
     run.executor._place()
     run.calls[0].future.end(TimeoutError())
     assert trials(run.executor.wait()) == [(0, "lost")]
+    run.executor.wait()
+    assert run.executor.slots == 2, "a worker that is still there is used again"
+
+
+def test_a_worker_that_has_died_gets_no_job_while_word_of_it_is_on_its_way(run: SimpleNamespace) -> None:
+    for trial in range(2):
+        run.executor.submit(task(trial))
+    run.executor._place()
+    run.client.workers = {"b"}
+    run.calls[0].future.end(TimeoutError())
+    assert trials(run.executor.wait()) == [(0, "lost")]
+    run.executor.submit(task(2))
+    run.executor._place()
+    assert run.executor.slots == 1
+    assert [call.where for call in run.calls] == ["a", "b"], "the job waits for the one that lives"
 
 
 def test_cut_jobs_that_wait_come_back_at_once_and_the_others_are_told(run: SimpleNamespace) -> None:
