@@ -28,8 +28,8 @@ settings.load_profile("automl")
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AUTOML_")]:
-        monkeypatch.delenv(name)
+    for name in [name for name in os.environ if name.startswith("AUTOML_") or name == "COLUMNS"]:
+        monkeypatch.delenv(name)  # COLUMNS is set for tests that run side by side
 
 
 class ScratchEnvironment:

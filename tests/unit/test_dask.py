@@ -312,7 +312,7 @@ def test_a_result_that_got_lost_on_the_way_is_a_lost_job(run: SimpleNamespace) -
     run.executor._place()
     run.calls[0].future.end(TimeoutError())
     assert trials(run.executor.wait()) == [(0, "lost")]
-    run.executor.wait()
+    run.executor._take_events()
     assert run.executor.slots == 2, "a worker that is still there is used again"
 
 
