@@ -57,6 +57,11 @@ class Cell:
         low, high = intervals(np.array(self.regrets)[:, None])
         return float(low[0]), float(high[0])
 
+    @property
+    def counts(self) -> bool:
+        """Whether there are seeds enough for an interval; nothing is compared without one."""
+        return math.isfinite(self.interval[1])
+
     def overlaps(self, other: Cell) -> bool:
         (low, high), (other_low, other_high) = self.interval, other.interval
         return low <= other_high and other_low <= high
@@ -235,16 +240,21 @@ def _table(block: Mapping[str, Mapping[str, Cell]], truths: Mapping[str, Truth],
     shown = [name for name in names if any(name in row for row in block.values())]
     rows = []
     for truth, row in block.items():
-        best = min(row.values(), key=lambda cell: cell.median)
+        best = _lowest(row)
         cells = [f"{truth} ({scale(truths[truth])[1]})"]
         for name in shown:
             if name not in row:
                 cells.append("")
                 continue
             text = _told(row[name])
-            cells.append(f"**{text}**" if row[name].overlaps(best) else text)
+            cells.append(f"**{text}**" if best is not None and row[name].counts and row[name].overlaps(best) else text)
         rows.append(cells)
     return markdown_table(["final regret (unit)", *shown], rows)
+
+
+def _lowest(row: Mapping[str, Cell]) -> Cell | None:
+    """Gives the cell with the lowest median among those that have an interval."""
+    return min((cell for cell in row.values() if cell.counts), key=lambda cell: cell.median, default=None)
 
 
 def _told(cell: Cell) -> str:
@@ -258,13 +268,14 @@ def _summary(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> l
     """What the intervals carry: against random search, and against the lowest median."""
     rows = []
     for name in names:
-        own = [(row[name], row) for row in cells.values() if name in row]
+        own = [(row[name], row) for row in cells.values() if name in row and row[name].counts]
         if not own:
             continue
-        against = [(cell, row["random"]) for cell, row in own if name != "random" and "random" in row]
+        against = [(row[name], other) for _, row in own if (other := row.get("random")) and other.counts]
+        against = [] if name == "random" else against
         apart = [(cell, other) for cell, other in against if not cell.overlaps(other)]
         better = sum(cell.median < other.median for cell, other in apart)
-        best = sum(cell.overlaps(min(row.values(), key=lambda one: one.median)) for cell, row in own)
+        best = sum(cell.overlaps(lowest) for cell, row in own if (lowest := _lowest(row)))
         seconds = statistics.median(line["seconds"] for cell, _ in own for line in cell.lines)
         compared = [str(better), str(len(against) - len(apart)), str(len(apart) - better)] if against else ["", "", ""]
         rows.append([name, str(len(own)), *compared, str(best), f"{seconds:.2g}"])
