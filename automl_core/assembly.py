@@ -87,8 +87,9 @@ class Assembly:
             constraints=tuple(str(constraint) for constraint in self.constraints),
             unit=self.evaluator.unit,
         )
-        self._check_fidelity(self._new_searcher())
-        searcher = self.searcher()
+        searcher = self._new_searcher()
+        self._check_fidelity(searcher)  # first, for it has the better reason than what a start refuses
+        searcher.start(self.problem)
         self.evaluator.check_budgets(searcher.rungs())
         self.planned_trials = searcher.planned_trials
         self.spec = replace(self.spec, rungs=searcher.rungs())

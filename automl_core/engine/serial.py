@@ -10,30 +10,16 @@ from automl_core.interfaces import Executor
 from automl_core.types import Job, Outcome
 
 
-class SerialExecutor(Executor):
-    """Runs one job at a time in this process."""
+class InProcess(Executor):
+    """What executors share that perform every task here."""
 
     def __init__(self) -> None:
-        self._tasks: deque[Task] = deque()
         self._worker: Worker | None = None
         self._cut = False
-
-    @property
-    def slots(self) -> int:
-        return 1
 
     def start(self, worker: Worker, since: float = 0.0) -> None:
         self._worker = worker
         self._cut = False
-        self._tasks.clear()
-
-    def submit(self, task: Task) -> None:
-        self._tasks.append(task)
-
-    def wait(self) -> Sequence[tuple[Job, Outcome]]:
-        assert self._worker is not None, "start() comes before wait()"
-        task = self._tasks.popleft()
-        return [(task.job, self._worker.perform(task, lambda: self._cut))]
 
     def cut(self) -> None:
         self._cut = True
@@ -41,6 +27,33 @@ class SerialExecutor(Executor):
     def forget(self, trial: int) -> None:
         if self._worker is not None:
             self._worker.forget(trial)
+
+    def _perform(self, task: Task) -> Outcome:
+        assert self._worker is not None, "start() comes first"
+        return self._worker.perform(task, lambda: self._cut)
+
+
+class SerialExecutor(InProcess):
+    """Runs one job at a time in this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: deque[Task] = deque()
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def start(self, worker: Worker, since: float = 0.0) -> None:
+        super().start(worker, since)
+        self._tasks.clear()
+
+    def submit(self, task: Task) -> None:
+        self._tasks.append(task)
+
+    def wait(self) -> Sequence[tuple[Job, Outcome]]:
+        task = self._tasks.popleft()
+        return [(task.job, self._perform(task))]
 
     def close(self) -> None:
         self._tasks.clear()

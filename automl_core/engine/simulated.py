@@ -6,13 +6,13 @@ import heapq
 from collections.abc import Sequence
 from itertools import count
 
+from automl_core.engine.serial import InProcess
 from automl_core.engine.worker import Task, Worker
 from automl_core.errors import RequestError
-from automl_core.interfaces import Executor
 from automl_core.types import Job, Outcome
 
 
-class SimulatedExecutor(Executor):
+class SimulatedExecutor(InProcess):
     """Runs jobs in this process, one after another, and dates them as if ``workers`` ran side by side.
 
     A job lasts as long as its outcome says that it cost: what an evaluator looks up, or else what it took here. A
@@ -28,27 +28,24 @@ class SimulatedExecutor(Executor):
     def __init__(self, workers: int = 1) -> None:
         if workers < 1:
             raise RequestError(f"workers must be at least 1, but got {workers}; pass --workers 1 or more")
+        super().__init__()
         self.workers = workers
-        self._worker: Worker | None = None
         self._clock = 0.0
         self._order = count()
         self._running: list[tuple[float, int, Job, Outcome]] = []
-        self._cut = False
 
     @property
     def slots(self) -> int:
         return self.workers
 
     def start(self, worker: Worker, since: float = 0.0) -> None:
-        self._worker = worker
+        super().start(worker)
         self._clock = since
-        self._cut = False
         self._running.clear()
 
     def submit(self, task: Task) -> None:
         """Performs the task at once; its outcome is held back until the clock has come that far."""
-        assert self._worker is not None, "start() comes before submit()"
-        outcome = self._worker.perform(task, lambda: self._cut)
+        outcome = self._perform(task)
         heapq.heappush(self._running, (self._clock + outcome.cost, next(self._order), task.job, outcome))
 
     def wait(self) -> Sequence[tuple[Job, Outcome]]:
@@ -59,13 +56,6 @@ class SimulatedExecutor(Executor):
             _, _, job, outcome = heapq.heappop(self._running)
             ended.append((job, outcome))
         return ended
-
-    def cut(self) -> None:
-        self._cut = True
-
-    def forget(self, trial: int) -> None:
-        if self._worker is not None:
-            self._worker.forget(trial)
 
     def close(self) -> None:
         self._running.clear()
