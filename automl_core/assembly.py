@@ -93,7 +93,7 @@ class Assembly:
         self.evaluator.check_budgets(searcher.rungs())
         self.planned_trials = searcher.planned_trials
         self.spec = replace(self.spec, rungs=searcher.rungs())
-        self._check_estimators()
+        self.notes = self._check_estimators()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels as what it was built from; elsewhere it is put together with the plugins that are there."""
@@ -144,7 +144,9 @@ class Assembly:
                 "that asks for complete trainings alone: random, grid, optuna, or smac with another facade"
             )
 
-    def _check_estimators(self) -> None:
+    def _check_estimators(self) -> list[str]:
+        """Refuses estimators that cannot work, and gives what those that can have to say."""
+        notes: list[str] = []
         for name, estimator in self.estimators().items():
             lacking = sorted(estimator.needs - self.evaluator.offers)
             if lacking:
@@ -153,6 +155,8 @@ class Assembly:
                     f"{self.spec.evaluator.name!r} offers {', '.join(sorted(self.evaluator.offers)) or 'nothing'}; "
                     "choose another --estimator or --evaluator"
                 )
+            notes += (f"estimator {name}: {note}" for note in estimator.check(self.evaluator))
+        return notes
 
     def searcher(self) -> Searcher:
         """Builds and starts a searcher."""
@@ -184,8 +188,12 @@ class Assembly:
         return built
 
     def estimators(self) -> Mapping[str, Estimator]:
-        """Builds all estimators, fresh, the ranking one first."""
-        return {part.name: self.registry.create("estimator", part.name, part.options) for part in self.spec.estimators}
+        """Builds and starts all estimators, fresh, the ranking one first."""
+        built: dict[str, Estimator] = {}
+        for part in self.spec.estimators:
+            built[part.name] = self.registry.create("estimator", part.name, part.options)
+            built[part.name].start(self.problem)
+        return built
 
     def curve_estimators(self) -> Mapping[str, Estimator]:
         """Builds those estimators that need nothing but curves."""
@@ -332,8 +340,10 @@ def resolve(
     if request.dataset is not None and not evaluator.dataset_kinds and not names:
         raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
     dataset = build_dataset(request.dataset, evaluator, space, objects, registry)
-    preset = choose_preset(evaluator, dataset, request.preset)
-    fits = request.space.name and _default_evaluator(request.space, objects, registry) == request.evaluator.name
+    preset = dict(choose_preset(evaluator, dataset, request.preset))
+    if not request.space.name or _default_evaluator(request.space, objects, registry) != request.evaluator.name:
+        preset.pop("space", None)  # an evaluator knows the options of its own space alone
+    preset = deep_merged(preset, space.presets(request.evaluator.name).get(request.preset, EMPTY))
     numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
     max_budget = 1 if numbers["max_budget"] is None else numbers["max_budget"]
     min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
@@ -347,7 +357,7 @@ def resolve(
     trials = wanted["trials"] if getattr(plans, "plans_trials", False) else numbers["trials"]
     spec = replace(
         request,
-        space=_merged(request.space, preset, "space") if fits else request.space,
+        space=_merged(request.space, preset, "space"),
         searcher=searcher,
         dataset=None if request.dataset is None else _merged(request.dataset, preset, "dataset"),
         trainer={**({} if request.evaluator.given else preset.get("trainer", EMPTY)), **request.trainer},
@@ -372,6 +382,15 @@ def choose_preset(evaluator: Evaluator, dataset: Dataset | None, name: str) -> M
     if name not in presets:
         raise unknown("preset", name, presets)
     return presets[name]
+
+
+def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts one nested mapping over another: mappings are merged, everything else is replaced."""
+    merged = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = deep_merged(merged[name], value) if both else value
+    return merged
 
 
 def split_options(options: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:

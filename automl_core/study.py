@@ -142,6 +142,7 @@ class Study:
         spec, self.notes = resolve(request, objects, registry, self.workspace, wanted)
         spec = replace(spec, name=self._free_name(spec))
         self.assembly = Assembly(spec, objects, registry, self.workspace)
+        self.notes += self.assembly.notes
         self.status = "new"
         self._journal: StudyJournal | None = None
 

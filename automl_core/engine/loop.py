@@ -17,12 +17,13 @@ from automl_core.engine.checks import refuse_impossible, refuse_standstill
 from automl_core.engine.keeping import Keeper
 from automl_core.engine.observers import Observers
 from automl_core.engine.state import StudyState, Trial
-from automl_core.engine.worker import Task, plain_metrics
+from automl_core.engine.worker import Task
+from automl_core.estimating import estimate_curve
 from automl_core.interfaces import ArtefactRequest, Estimator, Executor
 from automl_core.journal import StudyJournal
 from automl_core.spec import Retention
 from automl_core.storage import Store
-from automl_core.types import EMPTY, OVER, Constraint, Job, Json, Observation, Outcome
+from automl_core.types import EMPTY, OVER, Constraint, Job, Json, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -308,12 +309,15 @@ class Engine:
 
     def _estimated(self, trial: Trial, outcome: Outcome) -> Outcome:
         """Adds the estimates of those estimators that run here, on the trial's whole curve."""
-        estimates = dict(outcome.estimates)
-        for name, estimator in self.resources.curve_estimators().items():
-            for point in (*trial.curve, *outcome.curve):
-                estimator.observe(Observation(point.unit, point.metrics))
-            estimates[name] = plain_metrics(estimator.estimate().metrics)
-        return replace(outcome, estimates=estimates) if estimates else outcome
+        estimators = self.resources.curve_estimators()
+        if not estimators:
+            return outcome
+        curve, history = (*trial.curve, *outcome.curve), self.state.history
+        estimates = {
+            name: estimate_curve(estimator, trial.job.configuration, curve, history)
+            for name, estimator in estimators.items()
+        }
+        return replace(outcome, estimates={**outcome.estimates, **estimates})
 
     def _journal_ask(self, job: Job, label: str, address: str | None, requires: tuple[str, ...]) -> None:
         payload = {"job": job.to_json(), "label": label, "address": address, "requires": list(requires)}

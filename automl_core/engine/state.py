@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from automl_core.interfaces import Problem, Searcher, SearchSpace
+from automl_core.interfaces import Problem, Searcher, SearchSpace, Segment
 from automl_core.journal import TrialUpdate
 from automl_core.journal.study import EventKind
 from automl_core.randomness import derive_seed, digest
@@ -71,6 +71,8 @@ class StudyState:
         """How many jobs of the searcher are pending, those that wait for an artefact included."""
         self.queue: dict[int, Job] = {}
         """Pending jobs that wait for nothing and are still to be handed out, in order; the engine takes them out."""
+        self.history: list[Segment] = []
+        """What was told of the candidates' learning curves, in order."""
         self._outcomes: dict[tuple[str, int], tuple[int, Outcome]] = {}
         self._held: set[int] = set()
 
@@ -130,6 +132,7 @@ class StudyState:
         if outcome.status == "done":
             trial.values = outcome.values
             if job.role == "candidate":
+                self.history.append(Segment(number, job.configuration, outcome.curve))
                 self._outcomes.setdefault((trial.key, job.to_budget), (number, outcome))
         if trial.address is None:
             self.searcher.tell(job, outcome)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from automl_core.errors import AutomlError
+from automl_core.estimating import plain_metrics
 from automl_core.interfaces import Context, Dataset, Description, Estimator, Evaluation, Evaluator
 from automl_core.storage import DamagedError, Store
 from automl_core.types import Job, Json, Metrics, Observation, Outcome, Point, Split, Status
@@ -83,6 +84,8 @@ class _Live:
     curve: list[Point] = field(default_factory=list)
     target: int = 0
     cost: float = 0.0
+    clocked: bool = True
+    """Whether the cost is read off the clock, and not told by an evaluator that looks results up."""
 
     @property
     def keeps_state(self) -> bool:
@@ -188,6 +191,10 @@ class Worker:
 
     def _restore(self, task: Task) -> _Live:
         bench = self.workbench(task.setting)
+
+        def estimators() -> Mapping[str, Estimator]:
+            return bench.estimators() if task.address is None else {}  # nobody ranks an artefact
+
         context = Context(
             seed=task.seed,
             max_budget=task.max_budget,
@@ -197,10 +204,11 @@ class Worker:
             device=bench.evaluator.resolve_device(self.device),
             threads=self.threads or 1,
             metrics=self.metrics,
+            needs=frozenset().union(*(one.needs for one in estimators().values())),
         )
 
         def fresh() -> _Live:
-            return _Live(bench.evaluator.start(task.description, context), bench.estimators())
+            return _Live(bench.evaluator.start(task.description, context), estimators())
 
         live = fresh()
         if live.evaluation.stateless:
@@ -249,7 +257,8 @@ class Worker:
             point = live.take(observation)
             now = time.monotonic()
             told += observation.seconds or 0.0
-            live.cost = before + (now - began if observation.seconds is None else told)
+            live.clocked = observation.seconds is None
+            live.cost = before + (now - began if live.clocked else told)
             if self.observe is not None:
                 self.observe(job, observation)
             if not all(math.isfinite(value) for value in point.metrics.values()):
@@ -297,9 +306,9 @@ class Worker:
         estimates: dict[str, Metrics] = {}
         report = None
         if status == "done":
+            estimates = self._estimates(live)
             if task.address is None:
-                self._save(task, live)
-            estimates = {name: plain_metrics(one.estimate().metrics) for name, one in live.estimators.items()}
+                self._save(task, live)  # with what the estimators have worked out
             report = live.evaluation.report()
             if report is not None:
                 report = json.loads(json.dumps(report))
@@ -323,6 +332,17 @@ class Worker:
             self.forget(job.trial)
         return outcome
 
+    @staticmethod
+    def _estimates(live: _Live) -> dict[str, Metrics]:
+        """Asks the estimators; their work is part of what the trial costs."""
+        began = time.monotonic()
+        estimates: dict[str, Metrics] = {
+            name: plain_metrics(one.estimate().metrics) for name, one in live.estimators.items()
+        }
+        if live.clocked and live.estimators:
+            live.cost += time.monotonic() - began
+        return estimates
+
 
 def known_outcome(store: Store, address: str, wanted_for: str) -> Outcome:
     """Gives the outcome of the training that made an artefact.
@@ -337,26 +357,6 @@ def known_outcome(store: Store, address: str, wanted_for: str) -> Outcome:
     made_for = told.pop("made_for", "")
     outcome = Outcome.from_json(told)
     return outcome if made_for == wanted_for else replace(outcome, cost=0.0)
-
-
-def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Turns numbers of any library into plain ones, which JSON can hold.
-
-    Raises:
-        TypeError: Naming the metric that is no number.
-    """
-    return {str(name): _plain(name, value) for name, value in metrics.items()}
-
-
-def _plain(name: str, value: Any) -> float:
-    if type(value) is float:
-        return value
-    if isinstance(value, str | bytes):
-        raise TypeError(f"metric {name!r} must be a number, but is {value!r}")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"metric {name!r} must be a number, but is {value!r}") from None
 
 
 def _unit(key: str) -> int:

@@ -1,8 +1,8 @@
 """The interfaces between the engine and what plugins bring."""
 
 from automl_core.interfaces.dataset import Dataset, NamedDataset
-from automl_core.interfaces.estimator import Estimator
-from automl_core.interfaces.evaluator import ArtefactRequest, Context, Evaluation, Evaluator
+from automl_core.interfaces.estimator import Estimator, Segment
+from automl_core.interfaces.evaluator import ArtefactRequest, Context, Evaluation, Evaluator, FeatureSizes
 from automl_core.interfaces.executor import Executor
 from automl_core.interfaces.searcher import Problem, Searcher
 from automl_core.interfaces.space import Description, SearchSpace
@@ -17,9 +17,11 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Executor",
+    "FeatureSizes",
     "NamedDataset",
     "Problem",
     "SearchSpace",
     "Searcher",
+    "Segment",
     "Stage",
 ]

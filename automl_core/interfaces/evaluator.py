@@ -53,6 +53,7 @@ class Context:
         threads: Threads that this worker may use.
         metrics: Metrics that objectives and constraints name: those that cost time to measure (``latency``) are
             reported only when they are among them.
+        needs: What the study's estimators need of ``features`` and ``network``: observations carry no more.
     """
 
     seed: int
@@ -63,6 +64,24 @@ class Context:
     device: str = "cpu"
     threads: int = 1
     metrics: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class FeatureSizes:
+    """What the features of one epoch are.
+
+    Args:
+        train: Training images that an epoch sees.
+        validation: Images that are measured on.
+        dimension: Numbers per image (d).
+        classes: Number of classes (C).
+    """
+
+    train: int
+    validation: int
+    dimension: int
+    classes: int
 
 
 class Evaluation(ABC):
@@ -172,6 +191,10 @@ class Evaluator(ABC):
     def foresee(self, description: Description) -> Mapping[str, float]:
         """Gives the metrics that are known without any training, for constraints. May cost milliseconds."""
         return {}
+
+    def feature_sizes(self, description: Description) -> FeatureSizes | None:
+        """Says how large the features of one epoch will be, without any training; None when that is not known."""
+        return None
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:  # noqa: B027 - taking all is a fair default
         """Refuses what cannot work, before anything starts.

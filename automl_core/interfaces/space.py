@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from automl_core.types import Configuration, Json
@@ -52,6 +52,14 @@ class SearchSpace(ABC):
     def violation(self, configuration: Configuration) -> str | None:
         """Says why a configuration is not allowed, or gives None."""
         return None
+
+    def presets(self, evaluator: str) -> Mapping[str, Mapping[str, Json]]:
+        """Gives what presets mean for this space with an evaluator, by preset name; merged over the evaluator's own.
+
+        Args:
+            evaluator: The evaluator's name.
+        """
+        return {}
 
     def size(self) -> int | None:
         """Counts the raw configurations, violations included; None when there are infinitely many."""

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from automl_core.interfaces import Estimator
-from automl_core.types import Observation
+from automl_core.interfaces import Estimator, Problem
+from automl_core.testing.doubles import ToySpace
+from automl_core.types import Objective, Observation
 
 
 class EstimatorContract(ABC):
@@ -33,11 +34,26 @@ class EstimatorContract(ABC):
         accuracies = (0.1, 0.4, 0.62, 0.6, 0.59, 0.61)
         return [Observation(unit, {"accuracy": value, "loss": 1.0 - value}) for unit, value in enumerate(accuracies)]
 
+    max_budget: int = 10
+    """Maximum budget of the study that it estimates for."""
+
+    def make_problem(self) -> Problem:
+        """Gives what it is started with: by default a toy search for the metric."""
+        return Problem(ToySpace(), (Objective(self.metric),), 1, self.max_budget, None, seed=0)
+
+    def make_started(self) -> Estimator:
+        """Gives a new estimator as the engine would use it; one that runs in the engine knows no other trial."""
+        estimator = self.make_estimator()
+        estimator.start(self.make_problem())
+        if not type(estimator).needs:
+            estimator.learn({}, ())
+        return estimator
+
     def test_needs_are_known(self) -> None:
         assert type(self.make_estimator()).needs <= {"features", "network"}
 
     def test_estimates_are_finite_after_every_observation(self) -> None:
-        estimator = self.make_estimator()
+        estimator = self.make_started()
         for observation in self.make_observations():
             estimator.observe(observation)
             estimate = estimator.estimate()
@@ -46,7 +62,7 @@ class EstimatorContract(ABC):
             assert all(deviation >= 0.0 for deviation in estimate.deviation.values())
 
     def test_estimating_changes_nothing(self) -> None:
-        asked, silent = self.make_estimator(), self.make_estimator()
+        asked, silent = self.make_started(), self.make_started()
         for observation in self.make_observations():
             asked.observe(observation)
             assert asked.estimate() == asked.estimate()
@@ -55,13 +71,13 @@ class EstimatorContract(ABC):
 
     def test_goes_on_from_what_it_saved(self, tmp_path: Path) -> None:
         observations = self.make_observations()
-        whole = self.make_estimator()
+        whole = self.make_started()
         for observation in observations:
             whole.observe(observation)
         for cut in range(1, len(observations)):
             directory = tmp_path / str(cut)
             directory.mkdir()
-            first, second = self.make_estimator(), self.make_estimator()
+            first, second = self.make_started(), self.make_started()
             for observation in observations[:cut]:
                 first.observe(observation)
             first.save(directory)
