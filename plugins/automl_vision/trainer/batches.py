@@ -14,6 +14,8 @@ from torch import Tensor
 from automl_core.randomness import derive_seed
 from automl_core.types import Split
 from automl_vision.augmentation import Augmentation
+from automl_vision.cutout import Cutout
+from automl_vision.randaugment import RandAugment
 
 if TYPE_CHECKING:
     from automl_vision.data import ImageDataset
@@ -49,6 +51,21 @@ class Normalisation:
         return floats.mul_(self._scale).add_(self._shift)
 
 
+def check_image_size(settings: TrainerSettings, image_size: tuple[int, int]) -> None:
+    """Refuses images that are too small for the augmentation that is asked for.
+
+    Args:
+        settings: The augmentation.
+        image_size: Rows and columns.
+
+    Raises:
+        RequestError: When the padding or Cutout's square does not fit.
+    """
+    Augmentation(settings.pad).check(image_size)
+    if settings.cutout:
+        Cutout(settings.cutout).check(image_size)
+
+
 class ImageBatches:
     """The images that a training learns from and is measured on, on the device.
 
@@ -61,13 +78,14 @@ class ImageBatches:
         seed: Seed of order and augmentation.
 
     Raises:
-        RequestError: When the data are missing or too few for one batch, or the padding does not fit the images.
+        RequestError: When the data are missing or too few for one batch, or padding or Cutout do not fit the images.
     """
 
     def __init__(
         self, dataset: ImageDataset, split: Split, settings: TrainerSettings, device: torch.device, seed: int
     ) -> None:
         dataset.load()
+        check_image_size(settings, dataset.image_size)
         measured = dataset.split("validation" if split == "search" else "test")
         parts = [dataset.split("train")] + ([dataset.split("validation")] if split == "final" else [])
         self._images = _joined([part.images for part in parts]).to(device, non_blocking=True)
@@ -80,25 +98,45 @@ class ImageBatches:
         self._device = device
         self.count = settings.batches(len(self._images))
         """Batches in an epoch."""
+        self.images = min(self.count * settings.batch, len(self._images))
+        """Training images that an epoch sees."""
+        self.measured_images = len(measured)
+        """Images to measure on."""
         self.measured_count = -(-len(measured) // settings.evaluation_batch)
         """Batches to measure on."""
         self._augment = Augmentation(
             pad=settings.pad, flip=dataset.flippable if settings.flip is None else settings.flip
         )
+        mean_color = tuple(round(255 * one) for one in dataset.mean)
+        self._distortions: list[RandAugment | Cutout] = []
+        if settings.augmentations:
+            self._distortions.append(RandAugment(settings.augmentations, settings.magnitude, mean_color))
+        if settings.cutout:
+            self._distortions.append(Cutout(settings.cutout, mean_color))
         memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
         self._normalise = Normalisation(dataset.mean, dataset.std, device, memory_format)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training batches of an epoch: images (B, C, H, W), float32, and labels (B,), int64.
 
+        Crop and flip come first, then RandAugment, then Cutout, as in RandAugment's paper. The latter two draw from a
+        generator of their own, so that order, crops and flips are the same whatever they are.
+
         Args:
             epoch: Number of the epoch, from 0.
         """
         generator = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "batches", epoch))
+        distorting = torch.Generator().manual_seed(derive_seed(self._seed, "distortions", epoch))
         order = torch.randperm(len(self._images), generator=generator, device=self._device)
         for indices in torch.split(order, self._size)[: self.count]:
             images = self._augment(self._images[indices], generator)
+            for distort in self._distortions:
+                images = distort(images, distorting)
             yield self._normalise(images), self._labels[indices]
+
+    def first(self, count: int) -> Tensor:
+        """Gives the first training images, normalised and without augmentation, shape (count, C, H, W)."""
+        return self._normalise(self._images[:count])
 
     def measured(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the batches to measure on, in a fixed order and without augmentation."""

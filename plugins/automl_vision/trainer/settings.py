@@ -19,13 +19,16 @@ class TrainerSettings:
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty on all weights.
-        schedule: How the learning rate goes over the maximum budget, from epoch to epoch: "step" (times decay at each
-            milestone), "cosine" or "linear" (towards 0), or "constant".
+        schedule: How the learning rate goes over the maximum budget: "step" (times decay at each milestone) or "cosine"
+            (towards 0) from epoch to epoch, "linear" (towards 0) from batch to batch, or "constant".
         milestones: For the schedule "step": fractions of the maximum budget; 0.3, 0.6, 0.9 of 200 epochs give 60
             full epochs between steps.
         decay: For the schedule "step": the factor at each milestone.
         pad: Pixels of reflection padding before the random crop; 0 switches it off.
         flip: Whether images are flipped horizontally at random; none leaves it to the data set.
+        augmentations: Operations that RandAugment applies to each image after crop and flip (its N); 0 switches it off.
+        magnitude: How strong they are, from 0 to 30 (its M).
+        cutout: Side in pixels of the square that Cutout blanks out last; 0 switches it off, 16 is usual for 32x32.
         drop_last: Whether the rest of an epoch that does not fill a batch is left out.
         frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
             those of the batch and lets theirs drift, as the paper's code does.
@@ -49,6 +52,9 @@ class TrainerSettings:
     decay: float = 0.1
     pad: int = 4
     flip: bool | None = None
+    augmentations: int = 0
+    magnitude: int = 9
+    cutout: int = 0
     drop_last: bool = True
     frozen_statistics: Literal["eval", "train"] = "eval"
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -63,6 +69,9 @@ class TrainerSettings:
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
         self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
         self._require("pad", self.pad >= 0, "at least 0")
+        self._require("augmentations", self.augmentations >= 0, "at least 0")
+        self._require("magnitude", 0 <= self.magnitude <= 30, "from 0 to 30")
+        self._require("cutout", self.cutout >= 0, "at least 0")
         self._require("milestones", all(0 < one < 1 for one in self.milestones), "fractions between 0 and 1")
         self._require(
             "nesterov", self.momentum > 0 or not self.nesterov, "false where trainer.momentum is 0, which it builds on"
@@ -75,13 +84,18 @@ class TrainerSettings:
                 f"give another value with --set trainer.{name}=VALUE"
             )
 
-    def learning_rate(self, epoch: int, max_epochs: int) -> float:
-        """Gives the learning rate of an epoch, counted from 0, of a training planned for ``max_epochs``."""
-        share = epoch / max_epochs
-        if self.schedule == "cosine":
-            return self.lr * 0.5 * (1.0 + math.cos(math.pi * share))
+    def learning_rate(self, past: float, max_epochs: int) -> float:
+        """Gives the learning rate at a batch of a training planned for ``max_epochs``.
+
+        Args:
+            past: Epochs before the batch, those parts of one that are over included.
+            max_epochs: The maximum budget.
+        """
         if self.schedule == "linear":
-            return self.lr * (1.0 - share)
+            return self.lr * (1.0 - past / max_epochs)
+        epoch = math.floor(past)
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / max_epochs))
         if self.schedule == "constant":
             return self.lr
         # In epochs and not in shares, so that 0.3 of 10 is passed at epoch 3 whatever the rounding.
