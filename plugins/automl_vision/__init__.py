@@ -56,6 +56,15 @@ def __getattr__(name: str) -> Any:
 
 
 @hookimpl
+def automl_search_spaces(register: Register) -> None:
+    register(
+        "resnet-scaling",
+        "automl_spaces.resnet_scaling:ResNetScalingSpace",
+        summary="depth and width of each stage of ResNet-18, within a bound on multiply-accumulates",
+    )
+
+
+@hookimpl
 def automl_datasets(register: Register) -> None:
     data = "automl_vision.data"
     register("digits", f"{data}.digits:Digits", summary="1,797 grey 8x8 digits, installed with scikit-learn")
@@ -79,6 +88,12 @@ def automl_models(register: Register) -> None:
             f"wrn-{depth}-{factor}",
             f"automl_vision.models.wide_resnet:wrn_{depth}_{factor}",
             summary=f"wide residual network, {depth} layers, {factor} times as wide",
+        )
+    for depth in (18, 34):
+        register(
+            f"resnet{depth}",
+            f"automl_vision.models.basic_resnet:resnet{depth}",
+            summary=f"residual network of ImageNet's basic blocks for small images, {depth} layers",
         )
 
 

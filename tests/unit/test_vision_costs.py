@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from automl_core import Context, RequestError, hookimpl
@@ -70,22 +69,7 @@ class Broken(Known):
         raise ValueError("no such image")
 
 
-class ResNet18(ClassifierModule):
-    """ResNet-18 as it is used on CIFAR: a 3x3 stem at stride 1, and no pooling behind it."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.body = torchvision.models.resnet18(num_classes=classes)
-        self.body.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-        self.body.maxpool = nn.Identity()
-        self.head, self.body.fc = self.body.fc, nn.Identity()
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        features: Tensor = self.body(images)
-        return features
-
-
-MODELS = {"known": Known, "picky": Picky, "broken": Broken, "resnet18": ResNet18}
+MODELS = {"known": Known, "picky": Picky, "broken": Broken}
 
 
 class Plugin:
