@@ -89,6 +89,8 @@ def automl_models(register: Register) -> None:
             f"automl_vision.models.wide_resnet:wrn_{depth}_{factor}",
             summary=f"wide residual network, {depth} layers, {factor} times as wide",
         )
+    register("vgg16", "automl_vision.models.vgg:VGG16", summary="13 convolutions without shortcuts, for small images")
+    register("mobilenetv2", "automl_vision.models.mobilenet:MobileNetV2", summary="MobileNetV2 for small images")
     for depth in (18, 34):
         register(
             f"resnet{depth}",
