@@ -340,10 +340,7 @@ def resolve(
     if request.dataset is not None and not evaluator.dataset_kinds and not names:
         raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
     dataset = build_dataset(request.dataset, evaluator, space, objects, registry)
-    preset = dict(choose_preset(evaluator, dataset, request.preset))
-    if not request.space.name or _default_evaluator(request.space, objects, registry) != request.evaluator.name:
-        preset.pop("space", None)  # an evaluator knows the options of its own space alone
-    preset = deep_merged(preset, space.presets(request.evaluator.name).get(request.preset, EMPTY))
+    preset = choose_preset(evaluator, dataset, request.preset, space, request.evaluator.name)
     numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
     max_budget = 1 if numbers["max_budget"] is None else numbers["max_budget"]
     min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
@@ -372,8 +369,10 @@ def resolve(
     return spec, notes
 
 
-def choose_preset(evaluator: Evaluator, dataset: Dataset | None, name: str) -> Mapping[str, Any]:
-    """Gives a preset's defaults.
+def choose_preset(
+    evaluator: Evaluator, dataset: Dataset | None, name: str, space: SearchSpace, evaluator_name: str
+) -> Mapping[str, Any]:
+    """Gives a preset's defaults: the evaluator's, and over them those of the space with that evaluator.
 
     Raises:
         RequestError: For an unknown preset or an unknown part in it.
@@ -381,15 +380,18 @@ def choose_preset(evaluator: Evaluator, dataset: Dataset | None, name: str) -> M
     presets = evaluator.presets(dataset)
     if name not in presets:
         raise unknown("preset", name, presets)
-    return presets[name]
+    preset = dict(presets[name])
+    if space.default_evaluator != evaluator_name:
+        preset.pop("space", None)  # an evaluator knows the options of its own space alone
+    return _deep_merged(preset, space.presets(evaluator_name).get(name, EMPTY))
 
 
-def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Puts one nested mapping over another: mappings are merged, everything else is replaced."""
     merged = dict(base)
     for name, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = deep_merged(merged[name], value) if both else value
+        merged[name] = _deep_merged(merged[name], value) if both else value
     return merged
 
 

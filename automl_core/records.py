@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from automl_core.auditing import audit
 from automl_core.errors import RequestError
 from automl_core.journal import Database, StudyJournal, TrialUpdate
 from automl_core.journal.study import rows
@@ -351,6 +352,8 @@ class StudyRecord:
         }
         if len(self.spec.objectives) > 1:
             document["front"] = [one.to_json() for one in self.front()]
+        if len(self.spec.rungs) > 1:
+            document["audit"] = [one.to_json() for one in audit(self)]
         if times:
             document["created"] = self.journal.row.created
         else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automl_core.assembly import build_dataset, build_evaluator, choose_preset, split_options
 from automl_core.engine.artefacts import Purpose
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import Trial
 from automl_core.errors import RequestError, StudyFailed, reason
-from automl_core.interfaces import ArtefactRequest
+from automl_core.interfaces import ArtefactRequest, Dataset, Evaluator
 from automl_core.records import TrialRow, plain
 from automl_core.spec import Part
 from automl_core.types import OVER, Json
@@ -67,7 +67,7 @@ def retrain(
     assembly = study.assembly
     bench = assembly.workbench(setting)
     bench.evaluator.check(assembly.space, bench.dataset)
-    subject = assembly.space.decode(chosen.configuration)
+    subject = bench.evaluator.translated(assembly.space.decode(chosen.configuration))
     subjects = {LABEL: subject, **bench.evaluator.controls(subject)}
     trained: dict[str, list[Trial]] = {}
     with session(study, time_limit, progress, searches=False) as engine:
@@ -121,6 +121,10 @@ def candidate(study: Study, trial: int | None) -> TrialRow:
     return found[number]
 
 
+def _preset(study: Study, evaluator: Evaluator, dataset: Dataset | None, name: str) -> Mapping[str, Any]:
+    return choose_preset(evaluator, dataset, name, study.assembly.space, study.spec.evaluator.name)
+
+
 def _setting(
     study: Study, dataset: str | None, preset: str | None, options: Mapping[str, Mapping[str, Json]]
 ) -> tuple[dict[str, Json], int | None]:
@@ -137,7 +141,7 @@ def _setting(
         raise RequestError("a retraining with options needs a data set by name, but the study was given an object")
     recorded = spec.dataset.options if same and spec.dataset is not None else {}
     if preset is not None:  # what the study's preset chose (a limit, say) goes; what the user chose stays
-        theirs = choose_preset(assembly.evaluator, assembly.dataset, spec.preset).get("dataset", {})
+        theirs = _preset(study, assembly.evaluator, assembly.dataset, spec.preset).get("dataset", {})
         recorded = {key: value for key, value in recorded.items() if key not in theirs}
     name = dataset or (spec.dataset.name if spec.dataset is not None else None)
     chosen = None if name is None else Part(name, {**recorded, **by_part["dataset"]})
@@ -146,7 +150,7 @@ def _setting(
         evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
         evaluator.attach(study.workspace, assembly.space)
         data = build_dataset(chosen, evaluator, assembly.space, assembly.objects, assembly.registry)
-        found = choose_preset(evaluator, data, preset)
+        found = _preset(study, evaluator, data, preset)
         trainer, budget = found.get("trainer", {}), found.get("max_budget")
     setting = {
         "dataset": None if chosen is None else {"name": chosen.name, "options": dict(chosen.options)},

@@ -228,6 +228,10 @@ class Evaluator(ABC):
     def start(self, description: Description, context: Context) -> Evaluation:
         """Builds what is trained, at budget 0; nothing is trained yet."""
 
+    def translated(self, description: Description) -> Description:
+        """Gives what a search space's description says in the terms that :meth:`parse` reads back."""
+        return description
+
     def parse(self, data: Json) -> Description:
         """Builds a description from what ``to_json`` gave.
 

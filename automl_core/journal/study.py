@@ -14,7 +14,7 @@ from typing import Literal
 from automl_core.errors import RequestError, unknown
 from automl_core.journal.database import Database
 from automl_core.spec import check_name
-from automl_core.types import Json
+from automl_core.types import Json, Metrics
 
 EventKind = Literal["ask", "tell", "extend"]
 
@@ -27,6 +27,13 @@ UPDATE_TRIAL = (
     "UPDATE trials SET status = ?, budget = ?, value = ?, loss = ?, metrics = ?, cost = ?, attempts = ?, error = ?, "
     "objectives = ? "
     "WHERE study = ? AND number = ?"
+)
+
+MEASURED = (
+    # Most of an outcome is its curve, of which the last point is wanted. What holds NaN is no JSON to SQLite.
+    "SELECT CASE WHEN json_valid(payload) THEN json_extract(payload, '$.trial', '$.outcome.status', '$.outcome.budget',"
+    " '$.outcome.cost', '$.outcome.estimates', '$.outcome.curve[#-1][1]') ELSE payload END "
+    "FROM events WHERE study = ? AND kind = 'tell' ORDER BY sequence"
 )
 
 RANKED = (
@@ -165,6 +172,20 @@ class StudyJournal:
         query = "SELECT kind, payload FROM events WHERE study = ? ORDER BY sequence"
         for kind, payload in self.database.read(query, (self.row.id,)):
             yield kind, json.loads(payload)
+
+    def measured(self) -> Iterator[tuple[int, int, float, dict[str, Metrics], Metrics]]:
+        """Yields every outcome of a candidate that was done: trial, budget, cost, estimates and last metrics."""
+        query = "SELECT number FROM trials WHERE study = ? AND role = 'candidate'"
+        candidates = {number for (number,) in self.database.read(query, (self.row.id,))}
+        for (text,) in self.database.read(MEASURED, (self.row.id,)):
+            told = json.loads(text)
+            if isinstance(told, dict):
+                outcome = told["outcome"]
+                last = outcome["curve"][-1][1] if outcome["curve"] else None
+                told = [told["trial"], *(outcome[name] for name in ("status", "budget", "cost", "estimates")), last]
+            trial, status, budget, cost, estimates, metrics = told
+            if status == "done" and trial in candidates:
+                yield trial, budget, cost, estimates, metrics or {}
 
     def last_at(self) -> float:
         """Reads when the last event happened, on the clock of the executor that ran; 0 when there is none."""

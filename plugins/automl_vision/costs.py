@@ -74,14 +74,18 @@ def count_costs(node: Node, sizes: Sizes) -> dict[str, float]:
     Raises:
         Exception: Whatever building the network or running it on one image raises.
     """
-    get_registry().load("model", node.model)  # whatever its import makes must not be made on "meta"
     try:
-        with torch.device("meta"):
-            network = sizes.build(node)
-        return count(network, sizes)
+        return count(build_empty(node, sizes), sizes)
     except Exception as error:  # noqa: BLE001 - a model may ask in any way for numbers, which are not there on "meta"
         log.debug("%s is counted on the CPU, since without its numbers it fails: %r", node.signature, error)
     return count(sizes.build(node), sizes)
+
+
+def build_empty(node: Node, sizes: Sizes) -> ClassifierModule:
+    """Builds a node's network without memory for its weights, on the device ``meta``; raises what building raises."""
+    get_registry().load("model", node.model)  # whatever its import makes must not be made on "meta"
+    with torch.device("meta"):
+        return sizes.build(node)
 
 
 def count(network: ClassifierModule, sizes: Sizes) -> dict[str, float]:

@@ -10,11 +10,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from automl_core.errors import RequestError
-from automl_core.interfaces import ArtefactRequest, Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
+from automl_core.interfaces import (
+    ArtefactRequest,
+    Context,
+    Dataset,
+    Description,
+    Evaluation,
+    Evaluator,
+    FeatureSizes,
+    SearchSpace,
+)
 from automl_core.options import validate
 from automl_core.plugins import get_registry
 from automl_core.types import Direction, Json, Split
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
+from automl_spaces.recipe import Recipe, recipe_of
 from automl_vision.presets import presets
 from automl_vision.trainer.settings import TrainerSettings
 
@@ -27,6 +37,9 @@ log = logging.getLogger(__name__)
 
 class GraphEvaluator(Evaluator):
     """Trains knowledge-transfer graphs with the collaborative trainer; a network on labels alone is the smallest one.
+
+    It takes graphs, recipes (a graph with options of the trainer that the configuration decides), and descriptions that
+    say how they are trained, by a method ``recipe``.
 
     Metrics are those of the target, which is what is kept: ``accuracy`` (a fraction) and ``loss`` on validation data;
     ``flops``, the multiply-accumulates of convolutions and matrix products for one image of the data set's size;
@@ -47,13 +60,14 @@ class GraphEvaluator(Evaluator):
     }
     fixed_metrics: frozenset[str] = frozenset({"flops", "params", "latency"})
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
-    offers: ClassVar[frozenset[str]] = frozenset({"network"})
+    offers: ClassVar[frozenset[str]] = frozenset({"features", "network"})
     default_dataset: ClassVar[str | None] = "digits"
     settings: ClassVar[type[Any] | None] = TrainerSettings
 
     def __init__(self, trainer: TrainerSettings | None = None) -> None:
         self.trainer = trainer or TrainerSettings()
         self._sizes: Sizes | None = None
+        self._images = 0, 0
         self._foreseen: dict[tuple[str, Sizes], Mapping[str, float]] = {}
 
     def resolve_device(self, device: str) -> str:
@@ -64,19 +78,34 @@ class GraphEvaluator(Evaluator):
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
         """Refuses spaces that give no graphs, parts that are not registered, and data that do not do."""
-        example = space.decode(dict(space.config_space.get_default_configuration()))
-        check_parts(self._graph(example))
+        recipe = self._recipe(space.decode(dict(space.config_space.get_default_configuration())))
+        check_parts(recipe.graph)
+        settings = self._settings(recipe)
         if dataset is not None:
             dataset.load()
-            self._check_sizes(cast("ImageDataset", dataset))
+            self._check_sizes(settings, cast("ImageDataset", dataset))
 
-    def _check_sizes(self, dataset: ImageDataset) -> None:
+    def _check_sizes(self, settings: TrainerSettings, dataset: ImageDataset) -> None:
         from automl_vision.augmentation import Augmentation
         from automl_vision.costs import Sizes
 
-        Augmentation(self.trainer.pad).check(dataset.image_size)
-        self.trainer.batches(len(dataset.split("train")))
+        Augmentation(settings.pad).check(dataset.image_size)
+        settings.batches(len(dataset.split("train")))
         self._sizes = Sizes.of(dataset)
+        self._images = len(dataset.split("train")), len(dataset.split("validation"))
+
+    def feature_sizes(self, description: Description) -> FeatureSizes | None:
+        """Tells the sizes of the target's features, for the data set last checked; None before, or if it has none."""
+        if self._sizes is None:
+            return None
+        from automl_vision.costs import build_empty
+
+        recipe = self._recipe(description)
+        settings = self._settings(recipe)
+        train, validation = self._images
+        seen = min(settings.batches(train) * settings.batch, train)
+        head = build_empty(recipe.graph.node(TARGET), self._sizes).head
+        return FeatureSizes(seen, validation, head.in_features, head.out_features)
 
     def foresee(self, description: Description) -> Mapping[str, float]:
         """Counts ``flops`` and ``params`` of the target, once for each model, for the data set last checked.
@@ -105,48 +134,62 @@ class GraphEvaluator(Evaluator):
 
     def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
         """Names one teacher for each frozen node: the same model, trained with labels only on the same data."""
-        graph = self._graph(description).canonical()
-        return [
-            ArtefactRequest(
-                label=f"teacher {graph.node(number).model}",
-                description=KnowledgeTransferGraph((graph.node(number),), (Edge(LABEL, TARGET),)),
-                budget=max_budget,
-                split=split,
-            )
-            for number in sorted(graph.frozen)
-        ]
+        recipe = self._recipe(description)
+        graph = recipe.graph.canonical()
+        requests = []
+        for number in sorted(graph.frozen):
+            teacher = KnowledgeTransferGraph((graph.node(number),), (Edge(LABEL, TARGET),))
+            trained = self.translated(Recipe(teacher, recipe.trainer))
+            requests.append(ArtefactRequest(f"teacher {graph.node(number).model}", trained, max_budget, split))
+        return requests
 
     def start(self, description: Description, context: Context) -> Evaluation:
         """Builds the trainer of a graph."""
         from automl_vision.trainer.loop import CollaborativeTrainer
 
-        return CollaborativeTrainer(self._graph(description), self.trainer, context)
+        recipe = self._recipe(description)
+        return CollaborativeTrainer(recipe.graph, self._settings(recipe), context)
+
+    def translated(self, description: Description) -> Description:
+        """Gives a description's recipe; where it decides no option of the trainer, its graph alone."""
+        recipe = self._recipe(description)
+        return recipe if recipe.trainer else recipe.graph
 
     def parse(self, data: Json) -> Description:
-        """Builds a graph from its JSON."""
-        return KnowledgeTransferGraph.from_json(data)
+        """Builds a recipe or a graph from its JSON."""
+        return self.translated(Recipe.from_json(data))
 
     def seconds_per_unit(self, description: Description, context: Context) -> float | None:
         """Times a few real batches of an epoch; untrained networks stand in for frozen ones."""
         from automl_vision.trainer.loop import CollaborativeTrainer
         from automl_vision.trainer.timing import seconds_per_epoch
 
-        graph = self._graph(description)
-        requests = self.requires(graph, context.max_budget, context.split)
+        requests = self.requires(description, context.max_budget, context.split)
         with TemporaryDirectory() as scratch:
             directories = tuple(Path(scratch) / str(number) for number in range(len(requests)))
             for request, directory in zip(requests, directories, strict=True):
                 directory.mkdir()
                 self.start(request.description, replace(context, artefacts=())).export(directory)
-            return seconds_per_epoch(CollaborativeTrainer(graph, self.trainer, replace(context, artefacts=directories)))
+            evaluation = self.start(description, replace(context, artefacts=directories))
+            return seconds_per_epoch(cast(CollaborativeTrainer, evaluation))
 
     def _graph(self, description: Description) -> KnowledgeTransferGraph:
-        if not isinstance(description, KnowledgeTransferGraph):
+        return self._recipe(description).graph
+
+    def _recipe(self, description: Description) -> Recipe:
+        recipe = recipe_of(description)
+        if recipe is None:
             raise RequestError(
-                f"{type(self).__name__} must be given knowledge-transfer graphs, but got a "
-                f"{type(description).__name__}; choose the space's own evaluator, or another space"
+                f"{type(self).__name__} must be given knowledge-transfer graphs or what says how it is trained, but "
+                f"got a {type(description).__name__}; choose the space's own evaluator, or another space"
             )
-        return description
+        return recipe
+
+    def _settings(self, recipe: Recipe) -> TrainerSettings:
+        """Gives the study's settings with those that a recipe decides in their place."""
+        if not recipe.trainer:
+            return self.trainer
+        return replace(self.trainer, **validate(TrainerSettings, recipe.trainer, "trainer"))
 
 
 def check_parts(graph: KnowledgeTransferGraph) -> None:

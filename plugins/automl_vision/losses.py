@@ -23,10 +23,12 @@ class NodeOutput:
     Args:
         features: What the head saw, shape (B, d).
         logits: What the head gave, shape (B, C).
+        auxiliary: What an auxiliary head gave in training, shape (B, C); None where the network has none.
     """
 
     features: Tensor
     logits: Tensor
+    auxiliary: Tensor | None = None
 
     def detached(self) -> NodeOutput:
         """Gives the same values with no way back for a gradient."""
@@ -68,12 +70,32 @@ class CrossEntropy(EdgeLoss):
 
     On an edge from a node it still looks at the label only; that node then decides, through the edge's gate, which
     samples count.
+
+    Args:
+        auxiliary: Weight of the cross-entropy of the destination's auxiliary head, which is added; 0 asks for no such
+            head. Szegedy et al., "Going Deeper with Convolutions" (2015), section 5.
     """
 
     needs_source = False
 
+    def __init__(self, auxiliary: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= auxiliary < float("inf"):
+            raise RequestError(
+                f"the weight of an auxiliary head must be a number of at least 0, but got {auxiliary}; 0 leaves it out"
+            )
+        self.auxiliary = auxiliary
+
     def forward(self, batch: EdgeInput) -> Tensor:
-        return F.cross_entropy(batch.destination.logits, batch.labels, reduction="none")
+        loss = F.cross_entropy(batch.destination.logits, batch.labels, reduction="none")
+        if not self.auxiliary:
+            return loss
+        if batch.destination.auxiliary is None:
+            raise RequestError(
+                f"a loss with an auxiliary head of weight {self.auxiliary} needs a model that has one, but this one "
+                "has no forward_with_auxiliary; set the weight to 0 or choose another model"
+            )
+        return loss + self.auxiliary * F.cross_entropy(batch.destination.auxiliary, batch.labels, reduction="none")
 
 
 class KLDivergence(EdgeLoss):

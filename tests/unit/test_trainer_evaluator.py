@@ -103,7 +103,7 @@ def test_what_works_is_not_refused(dataset: Digits) -> None:
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (Genotype(), "must be given knowledge-transfer graphs, but got a Genotype"),
+        (Genotype(), "must be given knowledge-transfer graphs or what says how it is trained, but got a Genotype"),
         (alone("resnet9"), "unknown model 'resnet9'; did you mean"),
         (KnowledgeTransferGraph((SMALL,), (Edge(0, 1, "trough"),)), "did you mean 'through'"),
         (KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="cross-entrpy"),)), "did you mean 'cross-entropy'"),
@@ -148,3 +148,46 @@ def test_naming_parts_imports_no_torch() -> None:
         "sys.exit('torch' in sys.modules or 'ConfigSpace' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_recipes_options_of_the_trainer_replace_the_studys(dataset: Digits) -> None:
+    from automl_spaces.recipe import Recipe
+
+    evaluator = GraphEvaluator(SETTINGS)
+    recipe = Recipe(KnowledgeTransferGraph((SMALL,), (Edge(0, 1),)), {"lr": 0.25, "milestones": [0.5]})
+    trainer: Any = evaluator.start(recipe, Context(seed=5, max_budget=1, dataset=dataset))
+    assert (trainer.settings.lr, trainer.settings.milestones, trainer.settings.batch) == (0.25, (0.5,), 20)
+    assert evaluator.parse(recipe.to_json()) == recipe
+    assert evaluator.translated(Recipe(recipe.graph)) == recipe.graph == evaluator.parse(recipe.graph.to_json())
+    wrong = Recipe(recipe.graph, {"rate": 1})
+    with pytest.raises(RequestError, match="rate"):
+        evaluator.start(wrong, Context(seed=5, max_budget=1, dataset=dataset))
+    with pytest.raises(RequestError, match="must be JSON values"):
+        Recipe(recipe.graph, {"lr": object()})
+
+
+def test_teachers_of_a_recipe_are_trained_by_it_too() -> None:
+    from automl_spaces.recipe import Recipe
+
+    (request,) = GraphEvaluator(SETTINGS).requires(Recipe(GRAPH, {"lr": 0.25}), 7, "search")
+    assert request.description == Recipe(KnowledgeTransferGraph((OTHER,), (Edge(0, 1),)), {"lr": 0.25})
+
+
+def test_descriptions_that_say_how_they_are_trained_are_taken(dataset: Digits) -> None:
+    from automl_spaces.recipe import Recipe
+
+    @dataclass(frozen=True)
+    class Wide:
+        width: int
+
+        def to_json(self) -> Any:
+            return {"width": self.width}
+
+        def recipe(self) -> Recipe:
+            return Recipe(KnowledgeTransferGraph((Node("resnet8", {"width": self.width}),), (Edge(0, 1),)), {"lr": 0.2})
+
+    evaluator = GraphEvaluator(SETTINGS)
+    trainer: Any = evaluator.start(Wide(3), Context(seed=5, max_budget=1, dataset=dataset))
+    assert trainer.target.head.in_features == 12
+    assert trainer.settings.lr == 0.2
+    assert evaluator.parse(evaluator.translated(Wide(3)).to_json()) == Wide(3).recipe()

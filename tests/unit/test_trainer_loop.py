@@ -367,3 +367,65 @@ def test_a_full_disk_is_told_from_a_bug(name: str, dataset: Digits, tmp_path: Pa
     with pytest.raises(OSError, match="No space left on device") as raised:
         trainer.save(tmp_path) if name == "checkpoint.pt" else trainer.export(tmp_path)
     assert raised.value.errno == errno.ENOSPC
+
+
+def test_the_linear_schedule_falls_from_batch_to_batch(dataset: Digits) -> None:
+    settings = TrainerSettings(lr=0.1, schedule="linear")
+    told = [round(settings.learning_rate(epoch, 128), 6) for epoch in (0, 1, 64, 127)]
+    assert told == [0.1, 0.099219, 0.05, 0.000781]
+    trainer = trainer_of(SINGLE, dataset, TrainerSettings(batch=20, pad=1, lr=0.1, schedule="linear"))
+    rates = []
+    step = trainer._learners[0].optimiser.step
+    trainer._learners[0].optimiser.step = lambda: (
+        rates.append(trainer._learners[0].optimiser.param_groups[0]["lr"]) or step()
+    )  # type: ignore[method-assign,assignment]
+    run(trainer, 2)
+    assert rates == pytest.approx([0.1 * (1 - t / 12) for t in range(6)])
+
+
+class Growing(ClassifierModule):
+    """A linear network with an auxiliary head, which notes what it is told."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(64 * channels, classes)
+        self.side = nn.Linear(64 * channels, classes)
+        self.told: list[float] = []
+
+    def set_progress(self, progress: float) -> None:
+        self.told.append(progress)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+    def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return images.flatten(1), self.side(images.flatten(1))
+
+
+def test_networks_are_told_the_progress_and_auxiliary_heads_learn(
+    dataset: Digits, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = registry.load
+    monkeypatch.setattr(registry, "load", lambda kind, name: Growing if name == "with-dropout" else load(kind, name))
+    trainers = {}
+    for weight in (0.0, 0.4):
+        options = {"auxiliary": weight} if weight else {}
+        graph = KnowledgeTransferGraph((Node("with-dropout"),), (Edge(0, 1, options=options),))
+        trainers[weight] = trainer_of(graph, dataset)
+        before = weights(trainers[weight])
+        run(trainers[weight], 2)
+        after = weights(trainers[weight])
+        assert not torch.equal(before["head.weight"], after["head.weight"])
+        assert torch.equal(before["side.weight"], after["side.weight"]) is (weight == 0.0)
+    network: Any = trainers[0.4].target
+    assert network.told == [0.0, 0.25]
+    # The auxiliary head shares nothing with the head here, so the head must learn as without it.
+    assert torch.equal(weights(trainers[0.0])["head.weight"], weights(trainers[0.4])["head.weight"])
+
+
+def test_an_auxiliary_loss_needs_an_auxiliary_head(dataset: Digits) -> None:
+    graph = KnowledgeTransferGraph((SMALL,), (Edge(0, 1, options={"auxiliary": 0.4}),))
+    with pytest.raises(RequestError, match="no forward_with_auxiliary"):
+        run(trainer_of(graph, dataset), 1)
+    with pytest.raises(RequestError, match="at least 0, but got -1"):
+        trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, options={"auxiliary": -1}),)), dataset)

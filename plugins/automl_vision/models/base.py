@@ -18,6 +18,10 @@ class ClassifierModule(nn.Module):
 
     Losses on features and estimators need both halves, so a model must have them; deriving from this class is the
     convenient way, not the only one.
+
+    A model may also define ``forward_with_auxiliary(images)``, which gives the features together with the logits of an
+    auxiliary head, shape (B, classes), and takes the place of ``forward_features`` in training; and
+    ``set_progress(progress)``, which is told before each epoch of training which share of the maximum budget is past.
     """
 
     head: nn.Linear

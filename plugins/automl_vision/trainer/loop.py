@@ -21,6 +21,7 @@ from automl_spaces.graph import TARGET, KnowledgeTransferGraph
 from automl_vision.costs import Sizes, count_costs, latency
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
+from automl_vision.observing import EpochFeatures, FeatureRecorder, LiveNetwork
 from automl_vision.randomness import isolated_randomness
 from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.memory import keep_freed_memory
@@ -82,7 +83,9 @@ class CollaborativeTrainer(Evaluation):
         )
         self._learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
         self.forward = Forward(self.device, settings.precision)
-        self.update = CollaborativeUpdate(self.networks, self._learners, self.forward)
+        watch = self._record if "features" in context.needs else None
+        self.update = CollaborativeUpdate(self.networks, self._learners, self.forward, watch)
+        self._recorder: FeatureRecorder | None = None
         self._measured_frozen: dict[int, tuple[float, float]] = {}
         self._costs: dict[str, float] = {}
 
@@ -118,13 +121,16 @@ class CollaborativeTrainer(Evaluation):
 
     def _train_epoch(self) -> float:
         for learner in self._learners:
-            learner.set_learning_rate(self.settings.learning_rate(self.epoch, self.context.max_budget))
+            learner.set_progress(self.epoch / self.context.max_budget)
+        if "features" in self.context.needs:
+            self._recorder = FeatureRecorder(self.batches.images)
         for number, network in self.networks.items():
             network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
         total = torch.zeros(len(self._learners), dtype=torch.float64, device=self.device)
         images_seen = 0
         with self._isolated("layers"):
             for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
+                self._set_learning_rate(batch)
                 total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
                 images_seen += len(labels)
                 faults.point("trainer.batch")
@@ -133,14 +139,37 @@ class CollaborativeTrainer(Evaluation):
         means: list[float] = (total / images_seen).tolist()
         return means[0] if bool(total.isfinite().all()) else float("nan")
 
+    def _record(self, features: Tensor, labels: Tensor) -> None:
+        if self._recorder is not None:
+            self._recorder.record(features, labels)
+
+    def _set_learning_rate(self, batch: int) -> None:
+        past = self.epoch + batch / self.batches.count
+        for learner in self._learners:
+            learner.set_learning_rate(self.settings.learning_rate(past, self.context.max_budget))
+
     def _observation(self, training: dict[str, float]) -> Observation:
-        measured = self._measure()
+        recorder, self._recorder = self._recorder, None
+        validation = None if recorder is None else FeatureRecorder(self.batches.measured_images)
+        measured = self._measure(validation)
         accuracy, loss = measured[TARGET]
         of_nodes = {f"accuracy_{number}": measured[number][0] for number in sorted(measured)}
         self._find_costs(self.context.metrics - self._costs.keys())
         asked = {name: value for name, value in self._costs.items() if name in self.context.metrics}
         metrics = {"accuracy": accuracy, "loss": loss} | of_nodes | training | asked
-        return Observation(self.epoch, metrics, network=self.target)
+        features = None if recorder is None or validation is None else self._epoch_features(recorder, validation)
+        network = LiveNetwork(self.target, self.batches.first) if "network" in self.context.needs else None
+        return Observation(self.epoch, metrics, features, network)
+
+    def _epoch_features(self, training: FeatureRecorder, validation: FeatureRecorder) -> EpochFeatures:
+        head = self.target.head
+        return EpochFeatures(
+            *training.taken(),
+            *validation.taken(),
+            weight=head.weight.detach().clone(),
+            bias=None if head.bias is None else head.bias.detach().clone(),
+            seed=derive_seed(self.context.seed, "features", self.epoch),
+        )
 
     def _find_costs(self, missing: frozenset[str]) -> None:
         """Finds those of the target's flops, params and latency that are missing."""
@@ -153,8 +182,12 @@ class CollaborativeTrainer(Evaluation):
             images, _ = next(self.batches.measured())
             self._costs["latency"] = latency(lambda: self.forward(network, images[:1]), self.device)
 
-    def _measure(self) -> dict[int, tuple[float, float]]:
-        """Gives accuracy and mean cross-entropy of every node on the images to measure on."""
+    def _measure(self, recorder: FeatureRecorder | None) -> dict[int, tuple[float, float]]:
+        """Gives accuracy and mean cross-entropy of every node on the images to measure on.
+
+        Args:
+            recorder: Is shown the target's features; None when nobody wants them.
+        """
         numbers = [number for number in self.networks if number not in self._measured_frozen]
         for number in numbers:
             self.networks[number].eval()
@@ -162,7 +195,7 @@ class CollaborativeTrainer(Evaluation):
         count = 0
         with self._isolated("measuring"):
             for images, labels in self.batches.measured():
-                total += self.look(images, labels, numbers)
+                total += self.look(images, labels, numbers, recorder)
                 count += len(labels)
         rows = (total / count).tolist()
         measured = self._measured_frozen | {number: (row[0], row[1]) for number, row in zip(numbers, rows, strict=True)}
@@ -171,11 +204,16 @@ class CollaborativeTrainer(Evaluation):
         return measured
 
     @torch.no_grad()
-    def look(self, images: Tensor, labels: Tensor, numbers: Sequence[int]) -> Tensor:
+    def look(
+        self, images: Tensor, labels: Tensor, numbers: Sequence[int], recorder: FeatureRecorder | None = None
+    ) -> Tensor:
         """Gives correct samples and summed cross-entropy of some nodes on one batch, shape (len(numbers), 2)."""
         rows = []
         for number in numbers:
-            logits = self.forward(self.networks[number], images).logits
+            output = self.forward(self.networks[number], images)
+            if recorder is not None and number == TARGET:
+                recorder.record(output.features, labels)
+            logits = output.logits
             hits = (logits.argmax(dim=1) == labels).sum()
             rows.append(torch.stack([hits.to(logits.dtype), F.cross_entropy(logits, labels, reduction="sum")]))
         return torch.stack(rows)

@@ -109,6 +109,12 @@ class Learner:
         parameters = [one for part in (network, self.losses) for one in part.parameters() if one.requires_grad]
         self.optimiser = GatedSGD(parameters, settings)
 
+    def set_progress(self, progress: float) -> None:
+        """Tells the network how far its training is, in [0, 1), if it wants to know: path dropout grows with it."""
+        tell = getattr(self.network, "set_progress", None)
+        if callable(tell):
+            tell(progress)
+
     def set_learning_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = rate

@@ -5,12 +5,12 @@ Shape legend: B images of a batch, C channels, H x W pixels, K nodes that are tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from automl_spaces.graph import LABEL
+from automl_spaces.graph import LABEL, TARGET
 from automl_vision.losses import EdgeInput, NodeOutput
 from automl_vision.models import ClassifierModule
 from automl_vision.trainer.nodes import Learner
@@ -33,10 +33,15 @@ class Forward:
             return self._run(network, images)
         with torch.autocast(self._device_type, dtype=torch.bfloat16):
             output = self._run(network, images)
-        return NodeOutput(output.features.float(), output.logits.float())
+        auxiliary = None if output.auxiliary is None else output.auxiliary.float()
+        return NodeOutput(output.features.float(), output.logits.float(), auxiliary)
 
     @staticmethod
     def _run(network: ClassifierModule, images: Tensor) -> NodeOutput:
+        with_auxiliary = getattr(network, "forward_with_auxiliary", None)
+        if network.training and with_auxiliary is not None:
+            features, auxiliary = with_auxiliary(images)
+            return NodeOutput(features, network.head(features), auxiliary)
         features = network.forward_features(images)
         return NodeOutput(features, network.head(features))
 
@@ -55,9 +60,17 @@ class CollaborativeUpdate:
         networks: Every node's network by number, frozen ones too.
         learners: The nodes that are trained.
         forward: How a network is run.
+        watch: Is shown the target's features, shape (B, d), and the labels of every batch; None when nobody wants them.
     """
 
-    def __init__(self, networks: Mapping[int, ClassifierModule], learners: Sequence[Learner], forward: Forward) -> None:
+    def __init__(
+        self,
+        networks: Mapping[int, ClassifierModule],
+        learners: Sequence[Learner],
+        forward: Forward,
+        watch: Callable[[Tensor, Tensor], None] | None = None,
+    ) -> None:
+        self._watch = watch
         self._learners = learners
         self._forward = forward
         trained = {learner.number for learner in learners}
@@ -89,6 +102,8 @@ class CollaborativeUpdate:
             RequestError: For a loss or a gate that gives another shape than it must.
         """
         outputs = {number: self._forward(network, images) for number, network in self._trained.items()}
+        if self._watch is not None:
+            self._watch(outputs[TARGET].features, labels)
         sources = {number: output.detached() for number, output in outputs.items()}
         with torch.no_grad():
             sources |= {number: self._forward(network, images) for number, network in self._frozen.items()}
