@@ -158,6 +158,11 @@ def number(metric: str, value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
+def agreement(tau: float | None) -> str:
+    """Writes Kendall's tau: 0.82, -0.10; "-" where it is not defined."""
+    return "-" if tau is None else f"{round(tau, 2) + 0.0:.2f}"  # no "-0.00"
+
+
 def measured(metrics: Mapping[str, float]) -> str:
     """Writes metrics in one line: "accuracy 93.1 %, loss 0.3312"."""
     return ", ".join(f"{name} {number(name, value)}" for name, value in metrics.items())

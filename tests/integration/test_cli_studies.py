@@ -163,6 +163,22 @@ def test_show_names_roles_rungs_and_failures(workspace: Path) -> None:
     assert "begun" not in without
 
 
+def test_show_audits_the_rungs(workspace: Path) -> None:
+    start(workspace, "--trials", "12", "--estimator", "toy", "--set", "evaluator.noise=0.1")
+    shown = ran("show", "one", "--workspace", workspace).stdout
+    table = shown.partition("estimates against later values")[2]
+    assert re.search(r"^ +epochs +later +trials +last measured +toy$", table, re.MULTILINE)
+    found = document("show", "one", "--workspace", workspace)["audit"]
+    assert [(one["budget"], one["later"]) for one in found] == [(1, 2), (1, 4), (2, 4)]
+    for one in found[1:]:
+        tau = "  +".join(f"{value:.2f}" for value in one["tau"].values())
+        assert re.search(rf"^ +{one['budget']} +4 +{one['trials']}  +{tau}$", table, re.MULTILINE)
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    start(workspace, "--searcher", "random", name="two")
+    assert "later" not in ran("show", "two", "--workspace", workspace).stdout
+    assert "audit" not in document("show", "two", "--workspace", workspace)
+
+
 def test_of_very_many_trials_the_best_are_shown(workspace: Path) -> None:
     start(workspace, "--trials", "100", "--set", "space.digits=6", "--quiet")
     rows = re.compile(r"^ +\d+  candidate", re.MULTILINE)

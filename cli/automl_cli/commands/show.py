@@ -11,6 +11,7 @@ import click
 from automl_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from automl_core.auditing import RungAudit
     from automl_core.records import StudyRecord, TrialRow
     from automl_core.spec import Part
 
@@ -26,9 +27,12 @@ SHOWN_OF_MANY = 20
 def command(settings: Settings, study: str, everything: bool, times: bool) -> None:
     """Show STUDY: what it is made of, its trials with roles and budgets, its rungs, failures and broken constraints.
 
+    Where there are several rungs, also how well early estimates agree with what was measured of the same trials later.
+
     With --verbose, failures come with their tracebacks.
     """
     from automl_cli.output import facts, heading, print_json
+    from automl_core.auditing import audit, furthest
     from automl_core.records import Workspace
 
     record = Workspace(settings.workspace).record(study)
@@ -41,6 +45,9 @@ def command(settings: Settings, study: str, everything: bool, times: bool) -> No
     if trials:
         click.echo("\n" + _trials(record, trials, everything, times))
         click.echo("\n" + _rungs(record))
+    audits = [one for one in furthest(audit(record)) if one.trials > 1]
+    if audits:
+        click.echo("\n" + _agreement(audits, record))
     failures = record.failures()
     if failures:
         click.echo("\n" + _failures(failures, settings.verbose))
@@ -135,6 +142,19 @@ def _rungs(record: StudyRecord) -> str:
     rows = [(str(rung["budget"]), str(rung["reached"])) for rung in record.rungs()]
     right = (record.spec.unit, "reached by")
     return heading("rungs") + "\n" + table((record.spec.unit, "reached by"), rows, right)
+
+
+def _agreement(audits: Sequence[RungAudit], record: StudyRecord) -> str:
+    from automl_cli.output import agreement, heading, table
+
+    names = list(audits[0].tau)
+    rows = [
+        (str(one.budget), str(one.later), str(one.trials), *(agreement(one.tau[name]) for name in names))
+        for one in audits
+    ]
+    titles = (record.spec.unit, "later", "trials", *names)
+    told = "  Kendall's tau; 1: the same order. Only trials that went on can be compared."
+    return heading("estimates against later values") + "\n" + table(titles, rows, right=titles) + "\n" + told
 
 
 def _failures(failures: Sequence[TrialRow], verbose: bool) -> str:
