@@ -57,6 +57,7 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def automl_search_spaces(register: Register) -> None:
+    register("darts", "automl_spaces.darts:DARTSSpace", summary="a normal and a reduction cell, trained for real")
     register(
         "resnet-scaling",
         "automl_spaces.resnet_scaling:ResNetScalingSpace",
@@ -97,6 +98,9 @@ def automl_models(register: Register) -> None:
             f"automl_vision.models.basic_resnet:resnet{depth}",
             summary=f"residual network of ImageNet's basic blocks for small images, {depth} layers",
         )
+    register(
+        "darts", "automl_vision.models.darts:DARTSNetwork", summary="stacked cells of a genotype, by default DARTS' own"
+    )
 
 
 @hookimpl
