@@ -8,16 +8,11 @@ started again, it goes on with what is missing. The figure and the table go into
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +23,7 @@ for _name in THREADS:
 import optuna_itself  # noqa: E402
 from evidence_report import publish_evidence  # noqa: E402
 from reporting import HERE  # noqa: E402
+from resumable import carry_on  # noqa: E402
 from virtual import BudgetedExecutor, Spent, Trace, Truth, workspace  # noqa: E402
 
 from automl_core import Study  # noqa: E402
@@ -127,7 +123,6 @@ def perform(run: Run) -> dict[str, Any]:
         found = optuna_itself.search(truth, **contender.options, seed=run.seed)
     trace = [(at, truth.regret(configuration)) for at, configuration in found.pop("incumbents")]
     return {
-        "key": run.key,
         "truth": run.truth,
         "contender": run.contender,
         "seed": run.seed,
@@ -182,59 +177,9 @@ def planned(contenders: Sequence[str], truths: Sequence[str], repeats: int | Non
     return sorted(runs, key=lambda run: (slow.index(run.contender) if run.contender in slow else -1, run.seed))
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Reads what is done, by key; a line that a kill cut short does not count."""
-    done = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            one = json.loads(line)
-        except ValueError:
-            continue
-        done[one["key"]] = one
-    return done
-
-
-def work_off(runs: Sequence[Run], processes: int, deadline: float) -> Iterator[tuple[Run, dict[str, Any] | Exception]]:
-    """Performs runs and yields each as it ends; none begins after the deadline."""
-    left = iter(runs)
-    if processes == 1:
-        for run in left:
-            if time.monotonic() > deadline:
-                return
-            yield run, _attempt(run)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_stay_quiet) as pool:
-        running: dict[Future[Any], Run] = {}
-        while True:
-            while len(running) < processes and time.monotonic() < deadline and (run := next(left, None)):
-                running[pool.submit(_attempt, run)] = run
-            if not running:
-                return
-            for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(ended), ended.result()
-
-
-def _attempt(run: Run) -> dict[str, Any] | Exception:
-    try:
-        return perform(run)
-    except Exception as error:  # noqa: BLE001 - one failed run is named at the end and takes no other along
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _stay_quiet() -> None:
-    """Leaves Ctrl-C to the process that began this one, and ends when that one is gone, however it went."""
-    import logging
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.disable(logging.WARNING)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _told(run: Run, found: Mapping[str, Any]) -> str:
+    regret = found["regret"][-1][1] if found["regret"] else float("nan")
+    return f"{run.truth}, {run.contender}, seed {run.seed}: regret {regret:.4g}, {found['seconds']:.1f} s"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -247,30 +192,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=HERE, help="where README.md, results/ and evidence/ are")
     given = parser.parse_args(arguments)
     record = given.results / "evidence" / "searchers.jsonl"
-    record.parent.mkdir(parents=True, exist_ok=True)
     runs = planned(given.searchers, given.truths, given.repeats)
-    done = read(record)
-    left = [run for run in runs if run.key not in done]
-    print(f"{len(runs)} searches, {len(runs) - len(left)} of them done before; {record}")
-    began = time.monotonic()
-    failed: dict[Run, Exception] = {}
-    with record.open("a", encoding="utf-8") as file:
-        if record.stat().st_size and not record.read_bytes().endswith(b"\n"):
-            file.write("\n")  # a kill cut the last line short
-        for count, (run, found) in enumerate(work_off(left, given.processes, began + 60 * given.minutes), start=1):
-            if isinstance(found, Exception):
-                failed[run] = found
-                print(f"failed: {run}: {found}", file=sys.stderr)
-                continue
-            file.write(json.dumps(found) + "\n")
-            file.flush()
-            done[run.key] = found
-            minutes = (time.monotonic() - began) / 60
-            print(
-                f"{count:>5} of {len(left)}  {minutes:5.1f} min  {run.truth}, {run.contender}, seed {run.seed}: "
-                f"regret {found['regret'][-1][1] if found['regret'] else float('nan'):.4g}, {found['seconds']:.1f} s",
-                flush=True,
-            )
+    deadline = time.monotonic() + 60 * given.minutes
+    done, failed = carry_on(record, runs, perform, _told, given.processes, deadline, "searches")
     finished = [done[run.key] for run in runs if run.key in done]
     publish_evidence(finished, runs, TRUTHS, given.results)
     missing = len(runs) - len(finished)
