@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,7 @@ from automl_core.errors import RequestError, unknown
 from automl_core.functions import PlainDescription
 from automl_core.interfaces import Description
 from automl_core.types import Direction
-from automl_spaces.nas_bench_201 import EDGES, OPERATIONS, Cell, canonical_cells
+from automl_spaces.nas_bench_201 import CELLS, CHANNELS, EDGES, OPERATIONS, Cell, canonical_cells
 from automl_spaces.tables import HPOBenchSpace, HPOLibSpace
 from automl_tabular.plain_pickle import read_plain_pickle
 
@@ -85,6 +85,7 @@ class Benchmark:
         datasets: File by the data set's name here, the default first.
         index: Gives the place in the table that a description is looked up at.
         reachable: Gives all such places.
+        sizes: Options of the space, and the values of them that the tables were made with.
     """
 
     space: str
@@ -94,6 +95,7 @@ class Benchmark:
     datasets: Mapping[str, str]
     index: Callable[[Description], int]
     reachable: Callable[[], list[int] | slice] = lambda: slice(None)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, Direction]:
@@ -190,6 +192,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             datasets={"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"},
             index=_index_of_cell,
             reachable=lambda: [cell.index for cell in canonical_cells()],
+            sizes={"cells": CELLS, "channels": CHANNELS},
         ),
         Benchmark(
             space="hpobench",

@@ -25,11 +25,20 @@ class TrainedTable(Results):
         benchmark: Which one.
         space: Its search space.
         repeats: ``mean`` of the repeated trainings, or ``one`` of them.
+
+    Raises:
+        RequestError: When the space's options ask for networks of another size than the tables hold.
     """
 
     unit = "trainings"
 
     def __init__(self, benchmark: Benchmark, space: SearchSpace, repeats: Literal["mean", "one"]) -> None:
+        for option, value in benchmark.sizes.items():
+            if getattr(space, option) != value:
+                raise RequestError(
+                    f"the tables of {benchmark.space} hold networks with {option} = {value} alone, but space.{option} "
+                    f"is {getattr(space, option)}; leave it out, or train for real with --evaluator supervised"
+                )
         self.benchmark = benchmark
         self.space = space
         self.repeats = repeats

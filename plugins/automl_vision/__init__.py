@@ -99,6 +99,11 @@ def automl_models(register: Register) -> None:
             summary=f"residual network of ImageNet's basic blocks for small images, {depth} layers",
         )
     register(
+        "nas-bench-201",
+        "automl_vision.models.nas_bench_201:NASBench201Network",
+        summary="stacked cells of NAS-Bench-201, each alike",
+    )
+    register(
         "darts", "automl_vision.models.darts:DARTSNetwork", summary="stacked cells of a genotype, by default DARTS' own"
     )
 

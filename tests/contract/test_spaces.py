@@ -5,6 +5,7 @@ from automl_core.testing.doubles import ToySpace
 from automl_spaces.closed_forms import CountingOnesSpace, HartmannSpace
 from automl_spaces.ktg import KTGSpace
 from automl_spaces.nas_bench_201 import NASBench201Space
+from automl_spaces.resnet_scaling import ResNetScalingSpace
 from automl_spaces.tables import HPOBenchSpace, HPOLibSpace
 from automl_tabular.recorded import RecordedSpace
 
@@ -17,6 +18,20 @@ class TestKTGSpace(SearchSpaceContract):
 class TestNASBench201Space(SearchSpaceContract):
     def make_space(self):
         return NASBench201Space()
+
+
+class TestNASBench201SpaceOfSmallNetworks(SearchSpaceContract):
+    def make_space(self):
+        return NASBench201Space(cells=1, channels=8)
+
+
+class TestResNetScalingSpace(SearchSpaceContract):
+    """Eleven thousand of eight million configurations."""
+
+    samples = 20
+
+    def make_space(self):
+        return ResNetScalingSpace(limit=2.0)
 
 
 class TestHPOBenchSpace(SearchSpaceContract):

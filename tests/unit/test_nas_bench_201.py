@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_core.errors import RequestError
+from automl_core.plugins import get_registry
+from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node
 from automl_spaces.nas_bench_201 import EDGES, OPERATIONS, WEIGHTS, Cell, NASBench201Space, canonical_cells
 
 CELLS = st.builds(Cell, st.tuples(*(st.sampled_from(OPERATIONS) for _ in EDGES)))
@@ -108,3 +110,75 @@ def test_what_is_no_configuration_is_refused():
         space.decode(dict.fromkeys(space.config_space, "nor_conv_3x4"))
     with pytest.raises(RequestError, match="6 operations"):
         Cell((SKIP,))
+
+
+# -- trained for real -----------------------------------------------------------------------------------------------
+
+
+@given(CELLS, st.integers(1, 9), st.integers(1, 99))
+def test_sizes_travel_with_the_cell(cell, cells, channels):
+    small = Cell(cell.operations, cells, channels)
+    assert Cell.from_json(json.loads(json.dumps(small.to_json()))) == small
+    assert Cell.from_json({"operations": list(cell.operations)}) == cell == Cell(cell.operations, 5, 16)
+    assert (small.unique, small.index) == (cell.unique, cell.index)
+    assert small.canonical() == Cell(cell.canonical().operations, cells, channels)
+
+
+@given(CELLS, st.data())
+def test_equal_cells_are_trained_alike(cell, data):
+    same = data.draw(st.sampled_from(CELLS_BY_KEY[cell.unique]))
+    assert Cell(same).recipe() == cell.recipe()
+    (node,) = cell.recipe().graph.nodes
+    assert Cell.from_architecture(node.options["architecture"]) == cell.canonical()
+
+
+CELLS_BY_KEY: dict[str, list[tuple[str, ...]]] = {}
+for _operations in product(OPERATIONS, repeat=len(EDGES)):
+    CELLS_BY_KEY.setdefault(Cell(_operations).unique, []).append(_operations)
+
+
+def test_a_cell_is_trained_alone_by_the_label():
+    recipe = Cell((CONV_3, NONE, NONE, SKIP, NONE, NONE), cells=1, channels=8).recipe()
+    architecture = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    options = {"architecture": architecture, "cells": 1, "width": 8}
+    assert recipe.graph == KnowledgeTransferGraph((Node("nas-bench-201", options),), (Edge(0, 1),))
+    assert recipe.trainer == {}
+
+
+@given(CELLS)
+def test_live_edges_lie_on_a_path_from_the_input_to_the_output(cell):
+    edges = {edge: one for edge, one in zip(EDGES, cell.operations, strict=True) if one != NONE}
+    paths = [path for path in ALL_PATHS if all(edge in edges for edge in path)]
+    alive = {edge for path in paths for edge in path}
+    assert cell.live_edges == tuple((*edge, edges[edge]) for edge in EDGES if edge in alive)
+
+
+ALL_PATHS = [[(0, 3)], [(0, 1), (1, 3)], [(0, 2), (2, 3)], [(0, 1), (1, 2), (2, 3)]]
+
+
+def test_the_sizes_are_options_of_the_space():
+    space = get_registry().create("space", "nas-bench-201", {"cells": 1, "channels": 8})
+    configuration = dict.fromkeys(space.config_space, CONV_3)
+    assert space.decode(configuration) == Cell((CONV_3,) * 6, cells=1, channels=8)
+    assert space.canonical(configuration) == NASBench201Space().canonical(configuration)
+    assert NASBench201Space().decode(configuration) == Cell((CONV_3,) * 6)
+
+
+@pytest.mark.parametrize("option", ["cells", "channels"])
+def test_a_network_without_cells_or_channels_is_refused(option):
+    with pytest.raises(RequestError, match=f"{option} = 0"):
+        NASBench201Space(**{option: 0})
+
+
+def test_presets_are_for_cells_that_are_trained_for_real():
+    space = NASBench201Space()
+    assert space.presets("tabular") == {}
+    quick, paper = space.presets("supervised")["quick"], space.presets("supervised")["paper"]
+    assert quick["space"] == {"cells": 1, "channels": 8}
+    assert paper["space"] == {"cells": 5, "channels": 16}
+    # Cao (2021), appendix A.3.2.
+    assert (paper["min_budget"], paper["max_budget"], paper["trials"]) == (1, 128, 64)
+    assert paper["dataset"] == {"limit": 8000, "validation": 2000}
+    trainer = paper["trainer"]
+    assert (trainer["batch"], trainer["lr"], trainer["momentum"], trainer["weight_decay"]) == (256, 0.1, 0.9, 5e-4)
+    assert (trainer["schedule"], trainer["nesterov"]) == ("linear", False)

@@ -204,6 +204,14 @@ def test_a_multi_fidelity_searcher_is_refused_with_the_reason(tmp_path):
         Study("nas-bench-201", "asha", workspace=tmp_path)
 
 
+@pytest.mark.parametrize("option", ["cells", "channels"])
+def test_networks_of_another_size_than_the_tables_are_refused_with_the_way_to_train_them(tmp_path, option):
+    says = f"networks with {option} = [0-9]+ alone, but space.{option} is 2; leave it out, or train for real"
+    with pytest.raises(RequestError, match=says):
+        Study("nas-bench-201", "random", options={"space": {option: 2}}, workspace=tmp_path / "workspace")
+    assert not (tmp_path / "workspace").exists()
+
+
 def test_another_space_is_refused_with_those_that_have_tables(tmp_path):
     with pytest.raises(RequestError, match="nas-bench-201, hpobench, hpolib"):
         Study("counting-ones", "random", evaluator="tabular", workspace=tmp_path)
