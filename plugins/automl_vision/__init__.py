@@ -57,6 +57,11 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def automl_search_spaces(register: Register) -> None:
+    register(
+        "randaugment",
+        "automl_spaces.randaugment:RandAugmentSpace",
+        summary="how many operations distort each image, and how strongly",
+    )
     register("darts", "automl_spaces.darts:DARTSSpace", summary="a normal and a reduction cell, trained for real")
     register(
         "resnet-scaling",
