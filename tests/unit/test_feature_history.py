@@ -18,7 +18,7 @@ from automl_core.interfaces import FeatureSizes, Problem
 from automl_core.randomness import derive_seed
 from automl_core.testing.doubles import ToyEvaluator, ToySpace
 from automl_core.types import Objective, Observation
-from automl_feature_history.heads import Refit, StoredEpoch
+from automl_feature_history.heads import Refit, StoredEpoch, refit
 from automl_feature_history.history import FeatureHistory, _write
 from automl_feature_history.room import Room
 from automl_vision.observing import EpochFeatures
@@ -232,6 +232,28 @@ def test_asked_every_epoch_on_two_threads_as_asked_once():
         torch.set_num_threads(before)
     for left, right in zip(often._entries, once._entries, strict=True):
         assert torch.equal(left.probabilities, right.probabilities)
+
+
+@pytest.mark.parametrize("window", [1, 4, 20])
+def test_an_epoch_has_its_own_place_whenever_it_is_refitted(monkeypatch, window):
+    places = []
+
+    def noted(epochs, recipe):
+        places.extend((one.seed, len(epochs), place) for place, one in enumerate(epochs) if one is not None)
+        return refit(epochs, recipe)
+
+    monkeypatch.setattr("automl_feature_history.history.refit", noted)
+    seen = []
+    for asked in ({30}, {3, 4, 11, 30}, set(range(31))):
+        places.clear()
+        estimator = FeatureHistory(window=window, passes=1)
+        for unit in range(31):
+            estimator.observe(observation(unit))
+            if unit in asked:
+                estimator.estimate()
+        seen.append({place for place in places if place[0] > 30 - window})
+    assert len(seen[0]) == window
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_bytes_are_counted_as_they_are():

@@ -1,0 +1,118 @@
+"""Searches that rank by feature histories: training is left alone, nothing is lost, and the command line has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kill_feature_history import SETTINGS, journal
+
+from automl_cli.application import application
+from automl_core import Study
+
+PASSAGES = (5,)
+"""Batches after which the process is killed."""
+
+
+def outcomes(events: list[Any]) -> list[dict[str, Any]]:
+    """Gives the outcomes of candidates, with the number of their trial."""
+    return [
+        {"trial": payload["trial"], **payload["outcome"]}
+        for kind, payload in events
+        if kind == "tell" and payload["outcome"]["estimates"]
+    ]
+
+
+def curves(events: list[Any]) -> dict[tuple[int, int], dict[str, float]]:
+    """Gives every measured point, by trial and epoch."""
+    told = [payload for kind, payload in events if kind == "tell"]
+    return {(one["trial"], unit): metrics for one in told for unit, metrics in one["outcome"]["curve"]}
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The journal of a search that ranks by the estimator, in this process."""
+    workspace = tmp_path_factory.mktemp("estimated")
+    Study(workspace=workspace, **SETTINGS).run()
+    return journal(workspace)
+
+
+def test_estimates_rank(estimated: list[Any]) -> None:
+    found = outcomes(estimated)
+    assert {one["budget"] for one in found} >= {1, 2, 4}
+    for one in found:
+        estimate = one["estimates"]["feature-history"]
+        assert one["values"] == [estimate["accuracy"]]
+        assert set(estimate) == {"accuracy", "loss"}
+        assert 0.0 <= estimate["accuracy"] <= 1.0
+    measured = [one["curve"][-1][1]["accuracy"] for one in found]
+    assert measured != [one["values"][0] for one in found], "an estimate is not what was measured"
+
+
+def test_trials_that_paused_and_came_back_were_among_them(estimated: list[Any]) -> None:
+    """Only one evaluation stays live here, so these went through a checkpoint."""
+    jobs = Counter(one["trial"] for one in outcomes(estimated))
+    assert jobs.most_common(1)[0][1] >= 2
+    order = [one["trial"] for one in outcomes(estimated)]
+    assert order != sorted(order)
+
+
+def test_training_is_the_same_to_the_last_bit_without_it(estimated: list[Any], tmp_path: Path) -> None:
+    options = {part: given for part, given in SETTINGS["options"].items() if part != "estimator"}
+    Study(workspace=tmp_path, **{**SETTINGS, "estimator": (), "options": options}).run()
+    left, right = curves(estimated), curves(journal(tmp_path))
+    common = left.keys() & right.keys()
+    assert len(common) >= 0.6 * len(left)
+    assert any(unit == 4 for _, unit in common)
+    for point in common:
+        assert left[point] == right[point], point
+
+
+def test_killed_in_mid_epoch_then_resumed_equals_uninterrupted(estimated: list[Any], tmp_path: Path) -> None:
+    script = Path(__file__).with_name("kill_feature_history.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), *map(str, PASSAGES)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    killed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["passage"] for one in killed] == list(PASSAGES)
+    for one in killed:
+        assert one["kills"] >= 2
+        assert one["journal"] == estimated, f"killed after {one['passage']} batches"
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    options = (
+        "dataset.limit=60",
+        "trainer.batch=20",
+        "space.nodes=2",
+        "space.target=resnet8",
+        "space.models=[resnet8]",
+    )
+    arguments: list[object] = ["run", "--space", "ktg", "--searcher", "hyperband", "--estimator", "feature-history"]
+    arguments += ["--set", "searcher.eta=2", "--max-budget", "2", "--trials", "3", "--threads", "1", "--name", "graphs"]
+    arguments += ["--workspace", tmp_path, *(word for one in options for word in ("--set", one))]
+    result = CliRunner().invoke(application, [str(one) for one in arguments], prog_name="automl")
+    assert result.exit_code == 0, result.stderr
+    assert all("feature-history" in one["estimates"] for one in outcomes(journal(tmp_path)))
+
+
+def test_a_bound_too_small_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    arguments = ["run", "--space", "ktg", "--estimator", "feature-history", "--set", "estimator.memory=1kB"]
+    arguments += ["--set", "dataset.limit=60", "--workspace", str(tmp_path / "none")]
+    result = CliRunner().invoke(application, [str(one) for one in arguments], prog_name="automl")
+    assert result.exit_code == 2
+    assert "memory of feature-history must hold the features of one epoch" in result.stderr
+    assert "bytes for the space's default configuration, but is 1000 bytes" in result.stderr
+    assert not (tmp_path / "none").exists()
