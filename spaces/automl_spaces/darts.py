@@ -33,7 +33,7 @@ FEWEST_CELLS = 3
 QUICK: Mapping[str, Json] = {
     # A search on digits ends in minutes on two cores. No path dropout, which slows a training of a few epochs down.
     "space": {"cells": 3, "channels": 8, "path_dropout": 0.0},
-    "trainer": {"lr": 0.05},
+    "trainer": {"lr": 0.05, "schedule": "linear"},
 }
 
 PAPER: Mapping[str, Json] = {
