@@ -86,10 +86,10 @@ class GraphEvaluator(Evaluator):
             self._check_sizes(settings, cast("ImageDataset", dataset))
 
     def _check_sizes(self, settings: TrainerSettings, dataset: ImageDataset) -> None:
-        from automl_vision.augmentation import Augmentation
         from automl_vision.costs import Sizes
+        from automl_vision.trainer.batches import check_image_size
 
-        Augmentation(settings.pad).check(dataset.image_size)
+        check_image_size(settings, dataset.image_size)
         settings.batches(len(dataset.split("train")))
         self._sizes = Sizes.of(dataset)
         self._images = len(dataset.split("train")), len(dataset.split("validation"))

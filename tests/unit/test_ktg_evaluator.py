@@ -104,6 +104,6 @@ def test_every_model_of_the_space_must_be_registered() -> None:
 def test_a_space_without_graphs_is_refused(tmp_path: Any) -> None:
     from ConfigSpace import ConfigurationSpace
 
-    with pytest.raises(RequestError, match="KTGEvaluator must be given knowledge-transfer graphs or .* got a Plain"):
+    with pytest.raises(RequestError, match=r"KTGEvaluator must be given knowledge-transfer graphs or .* got a Plain"):
         Study(space=ConfigurationSpace({"x": (0.0, 1.0)}), evaluator="ktg", workspace=tmp_path / "w")
     assert not (tmp_path / "w").exists()
