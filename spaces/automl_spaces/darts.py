@@ -50,7 +50,7 @@ class DARTSSpace(SearchSpace):
     """Networks of DARTS' cells, trained for real.
 
     Hyperparameters, for the normal cell and likewise for ``reduction``: ``normal_3_inputs`` ... ``normal_5_inputs``,
-    the two that node 3 ... 5 takes, such as ``0,2`` (node 2 takes the cell's inputs, 0 and 1, having no choice), and
+    the two that node 3 ... 5 takes, such as ``0+2`` (node 2 takes the cell's inputs, 0 and 1, having no choice), and
     ``normal_2_first``, ``normal_2_second`` ... ``normal_5_second``, the operations on the lower and on the higher of
     them. So uniform draws choose two different inputs uniformly, and an operation for each.
 
@@ -95,7 +95,7 @@ class DARTSSpace(SearchSpace):
             for node in range(INPUTS, INPUTS + NODES):
                 if node > INPUTS:
                     pairs = combinations(range(node), 2)
-                    self._choices[f"{cell}_{node}_inputs"] = tuple(f"{low},{high}" for low, high in pairs)
+                    self._choices[f"{cell}_{node}_inputs"] = tuple(f"{low}+{high}" for low, high in pairs)
                 self._choices[f"{cell}_{node}_first"] = self.operations
                 self._choices[f"{cell}_{node}_second"] = self.operations
 
@@ -145,8 +145,8 @@ class DARTSSpace(SearchSpace):
     def _cell(self, configuration: Configuration, cell: str) -> CellNodes:
         nodes: list[tuple[Application, Application]] = []
         for node in range(INPUTS, INPUTS + NODES):
-            inputs = str(configuration[f"{cell}_{node}_inputs"]) if node > INPUTS else "0,1"
-            low, _, high = inputs.partition(",")
+            inputs = str(configuration[f"{cell}_{node}_inputs"]) if node > INPUTS else "0+1"
+            low, _, high = inputs.partition("+")
             first, second = (str(configuration[f"{cell}_{node}_{place}"]) for place in ("first", "second"))
             nodes.append(((first, int(low)), (second, int(high))))
         return tuple(nodes)

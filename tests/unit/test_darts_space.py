@@ -46,9 +46,9 @@ def test_inputs_and_operations_are_drawn_uniformly(space):
 def test_the_names_say_what_they_choose(space, default):
     chosen = default | {
         "normal_2_first": "sep_conv_5x5",
-        "normal_4_inputs": "1,3",
+        "normal_4_inputs": "1+3",
         "normal_4_second": "dil_conv_3x3",
-        "reduction_5_inputs": "0,4",
+        "reduction_5_inputs": "0+4",
         "reduction_5_first": "avg_pool_3x3",
     }
     assert len(chosen) == 22
@@ -76,12 +76,12 @@ def test_without_weight_there_is_no_tower(default):
 
 def test_nodes_in_another_order_are_the_same_configuration(space, default):
     names = [f"normal_{node}_{what}" for node in (3, 4) for what in ("inputs", "first", "second")]
-    low, high = ["0,1", "sep_conv_3x3", "skip_connect"], ["0,2", "max_pool_3x3", "dil_conv_5x5"]
+    low, high = ["0+1", "sep_conv_3x3", "skip_connect"], ["0+2", "max_pool_3x3", "dil_conv_5x5"]
     one = default | dict(zip(names, low + high, strict=True))
     same = default | dict(zip(names, high + low, strict=True))
-    other = same | {"normal_4_inputs": "0,2"}
+    other = same | {"normal_4_inputs": "0+2"}
     for choices in (one, same, other):
-        choices["normal_5_inputs"] = "0,1"
+        choices["normal_5_inputs"] = "0+1"
     assert space.canonical(one) == space.canonical(same) != space.canonical(other)
     assert space.decode(one) == space.decode(same) != space.decode(other)
 
@@ -91,9 +91,9 @@ def test_nodes_in_another_order_are_the_same_configuration(space, default):
     [
         ({"normal_3_first": "sep_conv_7x7"}, "sep_conv"),
         ({"normal_3_first": "none"}, "none"),
-        ({"normal_3_inputs": "1,1"}, "1,2"),
+        ({"normal_3_inputs": "1+1"}, "1[+]2"),
         ({"normal_3_inputs": 1}, "normal_3_inputs"),
-        ({"normal_2_inputs": "0,1"}, "normal_2"),
+        ({"normal_2_inputs": "0+1"}, "normal_2"),
         ({"reduction_6_first": "skip_connect"}, "reduction_"),
     ],
 )
