@@ -153,6 +153,11 @@ def test_a_vote_can_be_worse_than_the_newest_head():
     assert (compared.original, compared.refitted, compared.vote) == (1.0, 1.0, 0.5)
 
 
+def test_a_vote_that_is_certain_and_wrong_has_a_finite_loss():
+    metrics = standing_still([[[300.0, 0.0], [0.0, 1.0]]], [1, 1]).estimate().metrics
+    assert metrics["loss"] == pytest.approx((87.3365 + math.log(1 + math.exp(-1))) / 2, abs=1e-3)
+
+
 def test_accuracies_are_those_of_the_three_ways():
     estimator = observed(range(6), batch=25)
     one = features(5)
@@ -434,7 +439,8 @@ def test_large_windows_are_told_and_can_be_bounded():
     assert "float16" in note and "memory" in note
     assert checked(thesis, memory="1GB") == []
     assert checked(FeatureSizes(1000, 500, 64, 10)) == []
-    assert checked(thesis, min_budget=2, max_budget=2, window=2) == [], "two epochs of it are below the limit"
+    (note,) = checked(thesis, min_budget=2, max_budget=2)
+    assert "a full window" not in note, "there will never be more than two epochs"
 
 
 def test_a_bound_that_the_default_configuration_breaks_is_refused_up_front():
