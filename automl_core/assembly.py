@@ -333,7 +333,8 @@ def resolve(
     evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
     evaluator.attach(workspace, space)
     names = evaluator.dataset_names(space)
-    default = evaluator.default_dataset if names is None else next(iter(names), None)
+    published = space.presets(request.evaluator.name).get(request.preset, EMPTY).get("dataset", EMPTY).get("name")
+    default = (published or evaluator.default_dataset) if names is None else next(iter(names), None)
     if default is not None and (request.dataset is None or not request.dataset.name):
         options = request.dataset.options if request.dataset is not None else {}
         request = replace(request, dataset=Part(default, options))
@@ -429,4 +430,5 @@ def _default_evaluator(space: Part, objects: Objects, registry: Registry) -> str
 
 
 def _merged(part: Part, preset: Mapping[str, Any], kind: str) -> Part:
-    return part if part.given else replace(part, options={**preset.get(kind, EMPTY), **part.options})
+    preset_options = {name: value for name, value in preset.get(kind, EMPTY).items() if name != "name"}
+    return part if part.given else replace(part, options={**preset_options, **part.options})

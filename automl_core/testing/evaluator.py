@@ -141,8 +141,9 @@ class EvaluatorContract(ABC):
         evaluator, description = self.make_evaluator(), self.make_description()
         if type(evaluator).parse is Evaluator.parse:
             return
-        data = json.loads(json.dumps(description.to_json()))
-        assert evaluator.parse(data).to_json() == description.to_json()
+        trained = evaluator.translated(description)
+        data = json.loads(json.dumps(trained.to_json()))
+        assert evaluator.parse(data).to_json() == trained.to_json()
 
     def _requests(self) -> list[Json]:
         requests = self.make_evaluator().requires(self.make_description(), self.max_budget, "search")

@@ -22,5 +22,5 @@ FEATURE_HISTORIES: Mapping[str, Json] = {
         "schedule": "linear",
         "pad": 4,
     },
-    "dataset": {"limit": 8000, "validation": 2000},
+    "dataset": {"name": "cifar10", "limit": 8000, "validation": 2000},
 }

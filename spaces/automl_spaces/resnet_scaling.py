@@ -173,7 +173,11 @@ class ResNetScalingSpace(SearchSpace):
             return {}
         return {
             "quick": {"space": {"width": 16}, "trainer": {"schedule": "linear"}},
-            "paper": {"space": {"limit": 2.0, "width": WIDTH}, **FEATURE_HISTORIES},
+            "paper": {
+                **FEATURE_HISTORIES,
+                "space": {"limit": 2.0, "width": WIDTH},
+                "dataset": {**FEATURE_HISTORIES["dataset"], "name": "cifar100"},
+            },
         }
 
     def _check(self, configuration: Configuration) -> None:

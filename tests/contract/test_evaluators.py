@@ -5,6 +5,8 @@ from functools import cache
 from automl_core.testing import EvaluatorContract
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph, Node
 from automl_spaces.ktg import KTGSpace
+from automl_spaces.nas_bench_201 import NASBench201Space
+from automl_spaces.randaugment import RandAugmentSpace
 from automl_vision.data.digits import Digits
 from automl_vision.evaluator import GraphEvaluator
 from automl_vision.trainer import TrainerSettings
@@ -26,6 +28,20 @@ class TestSupervisedEvaluator(EvaluatorContract):
 
     def make_dataset(self):
         return small_digits()
+
+
+class TestSupervisedEvaluatorWithCells(TestSupervisedEvaluator):
+    """Descriptions that say how they are trained."""
+
+    def make_space(self):
+        return NASBench201Space(cells=1, channels=4)
+
+
+class TestSupervisedEvaluatorWithRecipes(TestSupervisedEvaluator):
+    """Configurations that decide options of the trainer."""
+
+    def make_space(self):
+        return RandAugmentSpace()
 
 
 class TestSupervisedEvaluatorWithATeacher(TestSupervisedEvaluator):

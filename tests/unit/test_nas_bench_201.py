@@ -178,7 +178,7 @@ def test_presets_are_for_cells_that_are_trained_for_real():
     assert paper["space"] == {"cells": 5, "channels": 16}
     # Cao (2021), appendix A.3.2.
     assert (paper["min_budget"], paper["max_budget"], paper["trials"]) == (1, 128, 64)
-    assert paper["dataset"] == {"limit": 8000, "validation": 2000}
+    assert paper["dataset"] == {"name": "cifar10", "limit": 8000, "validation": 2000}
     trainer = paper["trainer"]
     assert (trainer["batch"], trainer["lr"], trainer["momentum"], trainer["weight_decay"]) == (256, 0.1, 0.9, 5e-4)
     assert (trainer["schedule"], trainer["nesterov"]) == ("linear", False)

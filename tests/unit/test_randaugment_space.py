@@ -54,7 +54,7 @@ def test_options_that_give_no_space_are_refused() -> None:
 def test_the_published_search_has_cutout_and_vgg_its_own_learning_rate() -> None:
     paper = RandAugmentSpace().presets("supervised")["paper"]
     assert paper["space"] == {"model": "resnet18"}
-    assert paper["dataset"] == {"limit": 8000, "validation": 2000}
+    assert paper["dataset"] == {"name": "cifar10", "limit": 8000, "validation": 2000}
     assert (paper["max_budget"], paper["trainer"]["lr"], paper["trainer"]["cutout"]) == (128, 0.1, 16)
     settings = TrainerSettings(**RandAugmentSpace("vgg16").presets("supervised")["paper"]["trainer"])
     assert (settings.lr, settings.batch, settings.schedule, settings.nesterov) == (0.01, 256, "linear", False)

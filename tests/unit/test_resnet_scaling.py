@@ -143,6 +143,6 @@ def test_presets_are_for_networks_trained_for_real() -> None:
     presets = space.presets("supervised")
     assert space.presets("tabular") == {}
     assert (presets["paper"]["min_budget"], presets["paper"]["max_budget"]) == (1, 128)
-    assert presets["paper"]["dataset"] == {"limit": 8000, "validation": 2000}
+    assert presets["paper"]["dataset"] == {"name": "cifar100", "limit": 8000, "validation": 2000}
     for preset in presets.values():
         get_registry().create("space", "resnet-scaling", preset["space"])

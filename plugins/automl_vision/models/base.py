@@ -20,7 +20,8 @@ class ClassifierModule(nn.Module):
     convenient way, not the only one.
 
     A model may also define ``forward_with_auxiliary(images)``, which gives the features together with the logits of an
-    auxiliary head, shape (B, classes), and takes the place of ``forward_features`` in training; and
+    auxiliary head, shape (B, classes), and takes the place of ``forward_features`` in training (what that head is made
+    of belongs under the attribute ``auxiliary``, so that it is not counted among the network's parameters); and
     ``set_progress(progress)``, which is told before each epoch of training which share of the maximum budget is past.
     """
 
@@ -76,8 +77,12 @@ def initialise(model: nn.Module) -> None:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Counts the trainable numbers of a model."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    """Counts the trainable numbers of a model, those of an auxiliary head (under ``auxiliary``) left out."""
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not name.startswith("auxiliary.")
+    )
 
 
 def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
