@@ -108,6 +108,15 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert all("feature-history" in one["estimates"] for one in outcomes(journal(tmp_path)))
 
 
+def test_what_the_user_should_know_is_told_before_the_study_runs(tmp_path: Path) -> None:
+    study = Study(workspace=tmp_path, **SETTINGS)
+    (note,) = study.notes
+    assert note == (
+        "estimator feature-history: the window holds 3 epochs, but trials are first compared at 1: estimates use the "
+        "epochs there are"
+    )
+
+
 def test_a_bound_too_small_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     arguments = ["run", "--space", "ktg", "--estimator", "feature-history", "--set", "estimator.memory=1kB"]
     arguments += ["--set", "dataset.limit=60", "--workspace", str(tmp_path / "none")]
