@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
     from automl_core.functions import Function
+    from automl_core.replaying import Replay
 
 FIRST = ("amber", "brisk", "calm", "clear", "deft", "eager", "fair", "gentle", "keen", "lucid", "quiet", "swift")
 SECOND = ("alder", "birch", "cedar", "comet", "ember", "finch", "harbor", "heron", "maple", "otter", "river", "tern")
@@ -364,6 +365,12 @@ class Study:
         from automl_core.retraining import retrain
 
         return retrain(self, trial, epochs, repeats, dataset, preset, options, progress or Progress(), time_limit)
+
+    def replay(self, estimator: str, options: Mapping[str, Mapping[str, Json]] = EMPTY) -> Replay:
+        """Says which decisions would have changed with another estimator. See :func:`automl_core.replaying.replay`."""
+        from automl_core.replaying import replay
+
+        return replay(self, estimator, options)
 
     def export(self, directory: str | Path, trial: int | None = None) -> dict[str, Json]:
         """Writes a candidate's weights, description and numbers. See :func:`automl_core.exporting.export`."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "best": "Show the best configuration found, or the Pareto front.",
     "retrain": "Train a found configuration for good and test it.",
     "export": "Write a trained network to a directory.",
+    "replay": "Rank a study by another estimator: what would have changed?",
     "delete": "Remove a study with its checkpoints.",
     "plugins": "List plugins and the parts that they bring.",
     "describe": "Describe a part: its options and what they mean.",
