@@ -20,11 +20,11 @@ FEWEST = 3
 ASYMPTOTES = np.linspace(0.0, 1.0, 24) ** 2
 """Where asymptotes are tried, from the worst (0) to the best that is possible (1): small further gains are likelier."""
 
-EMPHASIS = 4.0
+EMPHASIS = 2.0
 """How many times the first point's weight the last one has."""
 
-NOISE, TRUST = 0.02, 3.0
-"""What the noise is before any point is seen, as a share of all possible gains, and the points that this is worth."""
+NOISE, TRUST = 0.04, 1.0
+"""The noise before any point is seen, as a share of all possible gains, and how many points this is worth."""
 
 
 class LearningCurve(CurveEstimator):
