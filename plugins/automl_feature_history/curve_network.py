@@ -155,7 +155,7 @@ def sample(curves: Curves, hidden: int, steps: int, burn_in: int, samples: int, 
         hidden: Width of the hidden layers.
         steps: Steps of each chain, the burn-in included.
         burn_in: Steps after which networks are kept.
-        samples: How many to keep at least, over all chains.
+        samples: About how many to keep, over all chains; at most what they give in the steps after the burn-in.
         seed: Of everything that is drawn.
 
     Returns:
@@ -194,8 +194,8 @@ def _gradient(network: Network, weights: Tensor, curves: Curves, clock: Clock, g
         chosen = torch.randint(count, (BATCH,), generator=generator)
         curve_of, values, clock = curve_of[chosen], values[chosen], clock.at(chosen)
     weights = weights.detach().requires_grad_()
-    outputs, log_noise = network.outputs(weights, curves.inputs)
-    asymptote, heights, bases = curve(outputs[:, curve_of], clock)
+    outputs, log_noise = network.outputs(weights, curves.inputs[curve_of])
+    asymptote, heights, bases = curve(outputs, clock)
     residual = asymptote + (heights * bases).sum(dim=-1) - values
     # Chains do not meet in this sum, so its gradient holds each one's own.
     energy = (0.5 * (residual * torch.exp(-log_noise)).square().mean() + log_noise.mean()) * count * NETWORKS

@@ -49,7 +49,7 @@ class LCNet(CurveEstimator):
     Args:
         steps: Steps of the sampler, at least 2.
         burn_in: Steps before the first network is kept, below ``steps``.
-        samples: Networks to average, at least 1.
+        samples: Networks to average, at least 1; at most 8 come of a step.
         hidden: Width of the networks' two hidden layers, at least 1.
     """
 
