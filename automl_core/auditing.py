@@ -1,7 +1,7 @@
 """Rungs audited: how well what was known of trials early agrees with what was measured of the same trials later.
 
-Only trials that went on can be compared, so an agreement says nothing of those that were stopped: among trials that
-were chosen for being close to one another at the top, it is lower than it would be among all.
+Only trials that went on can be compared, so an agreement says nothing of those that were stopped. What went on was
+chosen, so that it is closer together than all: as a rule tau is lower there, most of all for what chose it.
 """
 
 from __future__ import annotations

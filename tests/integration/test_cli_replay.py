@@ -14,6 +14,7 @@ from toys import toy_registry
 
 from automl_cli.application import application
 from automl_core import RequestError, Study, hookimpl
+from automl_core.auditing import audit
 from automl_core.engine.progress import Progress
 from automl_core.hookspecs import Register
 from automl_core.interfaces import Context, Description, Estimator, Evaluation, Segment
@@ -95,13 +96,21 @@ class CrowdEstimator(Estimator):
 
 
 class BrokenEstimator(ToyEstimator):
-    """Cannot bear high accuracies, and has something to say."""
+    """Cannot bear high accuracies, and has something to say.
+
+    Args:
+        bearable: What it can bear.
+    """
+
+    def __init__(self, bearable: float = 0.9) -> None:
+        super().__init__()
+        self.bearable = bearable
 
     def check(self, evaluator: Any) -> Sequence[str]:
         return ["beware"]
 
     def estimate(self) -> Estimate:
-        if self._best >= 0.9:
+        if self._best >= self.bearable:
             raise ValueError("too good to be true")
         return super().estimate()
 
@@ -242,10 +251,11 @@ def test_what_ranked_changes_nothing_recorded_or_computed_anew(workspace: Path, 
 
 
 class Cut(Progress):
-    """Replays a study while it runs, and interrupts it after some outcomes."""
+    """Audits and replays a study while it runs, and interrupts it after some outcomes."""
 
     def __init__(self, after: int) -> None:
         self.after = after
+        self.compared: list[int] = []
         self.found: list[Replay] = []
 
     def started(self, study: Study) -> None:
@@ -253,13 +263,14 @@ class Cut(Progress):
 
     def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
         self.after -= 1
+        self.compared.append(audit(self.study.record)[0].trials)
         self.found.append(self.study.replay("crowd"))
         if self.after == 0:
             raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("kind", ["stop", "promote"])
-def test_a_study_that_runs_or_was_interrupted_can_be_replayed(workspace: Path, kind: str) -> None:
+def test_a_study_that_runs_or_was_interrupted_can_be_audited_and_replayed(workspace: Path, kind: str) -> None:
     options = {"space": {"digits": 3}, "searcher": {"kind": kind}, "evaluator": {"noise": 0.2}}
     estimators, cut = ("toy", "crowd"), Cut(18)
     study = Study("toy", "asha", estimator=estimators, trials=12, options=options, workspace=workspace, max_budget=8)
@@ -268,6 +279,8 @@ def test_a_study_that_runs_or_was_interrupted_can_be_replayed(workspace: Path, k
     assert [rung.error for found in cut.found for rung in found.rungs] == [""] * 18 * 3
     assert max(found.changed for found in cut.found) > 0
     assert [found.rungs[0].came for found in cut.found[:2]] == [1, 1 if kind == "stop" else 2]
+    assert (cut.compared[0], cut.compared[-1]) == (0, audit(study.record)[0].trials)
+    assert cut.compared[-1] > 2
     assert study.replay("crowd") == cut.found[-1]
     assert study.replay("toy").changed == 0
 
@@ -332,11 +345,15 @@ def test_an_estimator_that_fails_now_and_then_ends_those_trials(workspace: Path)
     shown = ran(workspace, "replay", "one", "--estimator", "broken")
     assert "note: beware" in shown
     assert "note: it failed 5 times, first for trial 2 at budget 1: ValueError: too good to be true" in shown
+    assert "trial 5 (60.0 %, rank 3 of 9 at 1 epoch) would have gone on, trial 8 not" in shown
     found = document(workspace, "one", "--estimator", "broken")
     gone = found["rungs"][0]["no_more"]
     assert [(one["trial"], one["replayed"]) for one in gone] == [(8, [None])]
     assert [one["trial"] for one in found["rungs"][0]["instead"]] == [5]
     assert "would have been none instead of trial 8" in shown
+    shown = ran(workspace, "replay", "one", "--estimator", "broken", "--set", "estimator.bearable=-1")
+    assert "trial 8 (no estimate, rank 9 of 9 at 1 epoch) would not have gone on" in shown
+    assert "4 of 12 decisions would have changed." in shown
 
 
 def test_a_searcher_that_cannot_take_other_values_says_so_for_that_rung(workspace: Path) -> None:

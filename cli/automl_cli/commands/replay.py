@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -131,4 +132,6 @@ def _named(found: Replay, best: tuple[Standing, ...], which: str) -> str:
 def _values(found: Replay, values: tuple[float, ...]) -> str:
     from automl_cli.output import number
 
+    if not all(map(math.isfinite, values)):
+        return "no estimate"
     return ", ".join(number(one.metric, value) for one, value in zip(found.objectives, values, strict=True))
