@@ -59,9 +59,9 @@ class Network:
 
     The curve is asymptote + sum_k weight_k * basis_k(time; shape_k), its noise the same everywhere. Every basis
     function rises from -1 at the first unit to 0 at the maximum budget, so the asymptote is the value there. (In the
-    paper they end at 0 as well; their height at the start is left to the weights, which makes these hard to learn.)
-    They are those of the paper that only rise: a power law, t^-b, an exponential, exp(-k t), the log-power or
-    Hill's, 1 / (1 + (r t)^d), and the logarithm, which is the power law's limit.
+    paper they end at 0 as well; here they begin alike too, so that one prior suits the weights of all.) They are those
+    of the paper that only rise: a power law, t^-b, an exponential, exp(-k t), the log-power or Hill's,
+    1 / (1 + (r t)^d), and the logarithm, which is the power law's limit.
 
     Weights have a standard normal prior; what they multiply is divided by the root of its number.
 
