@@ -208,6 +208,36 @@ def test_a_complete_rung_of_hyperband_lets_as_many_go_on_whatever_their_values(
         )
 
 
+class Watched(ASHA):
+    """Notes whether it had finished when it was extended."""
+
+    def extend(self, trials: int) -> None:
+        self.had_finished = self.finished()
+        super().extend(trials)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_that_had_finished_when_it_was_extended_has_finished_again(seed: int) -> None:
+    found = Search(ASHA("stop", 2), problem(15, seed), workers=3, seed=seed).go().extend(25).go()
+    more = {(trial, 1): Outcome("done", 1, values=(1.0,)) for trial in found.came(1)}  # all go on
+    searcher = Watched("stop", 2)
+    searcher.start(found.problem)
+    stops = Refold(searcher, found.script, more).run()
+    assert {trial for trial, begins in stops if begins == 1} == set(range(25))
+    assert searcher.had_finished
+
+
+def test_what_is_out_instead_ends_when_the_recorded_job_did() -> None:
+    found = Search(ASHA("promote", 2), replace(problem(20), max_budget=2)).go(9)
+    begun = {trial for trial, begins in found.asked if begins == 0}
+    went_on = {trial for trial, begins in found.asked if begins == 1}
+    turned = {(trial, 1): Outcome("done", 1, values=(float(trial not in went_on),)) for trial in found.came(1)}
+    stops = found.again(lambda: ASHA("promote", 2), turned)
+    assert len(went_on) > 1
+    assert {trial for trial, begins in stops if begins == 1}.isdisjoint(went_on)
+    assert {trial for trial, begins in stops if begins == 0} >= begun
+
+
 def test_one_worker_and_a_rule_that_can_be_followed_by_hand() -> None:
     """ASHA "stop", eta 2: a trial goes on if fewer than max(1, n // 2) of the n there are better."""
     found = Search(ASHA("stop", 2), replace(problem(4), max_budget=2)).go()
