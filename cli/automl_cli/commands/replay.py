@@ -79,7 +79,7 @@ def _rungs(found: Replay, unit: str) -> str:
         would = ("-", "-") if rung.error else (str(rung.same), str(len(rung.instead)))
         taus = tuple(agreement(audits[rung.budget].tau[which]) for which in ("recorded", "replayed"))
         rows.append((str(rung.budget), str(rung.came), str(rung.went_on), *would, *taus))
-    told = "  same, instead: how many would have gone on; tau: agreement with later values"
+    told = "  same, instead: would have gone on; tau: agreement with later values"
     lines = [f"  not replayed at {budget_text(one.budget, unit)}: {one.error}" for one in found.rungs if one.error]
     return "\n".join([table(titles, rows, right=titles), told, *lines])
 

@@ -153,7 +153,7 @@ def _agreement(audits: Sequence[RungAudit], record: StudyRecord) -> str:
         for one in audits
     ]
     titles = (record.spec.unit, "later", "trials", *names)
-    told = "  Kendall's tau; 1: the same order. Only trials that went on can be compared."
+    told = "  Kendall's tau of the trials that went on; 1: the same order"
     return heading("estimates against later values") + "\n" + table(titles, rows, right=titles) + "\n" + told
 
 
