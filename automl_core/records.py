@@ -261,6 +261,11 @@ class StudyRecord:
     def objectives(self) -> tuple[Objective, ...]:
         return tuple(parse_objective(text, {}, open_ended=True) for text in self.spec.objectives)
 
+    @property
+    def ranking(self) -> str | None:
+        """Name of the estimator whose estimates rank; None where measured values do."""
+        return self.spec.estimators[0].name if self.spec.estimators else None
+
     def best(self) -> Best | None:
         """Gives the best candidate, or None when none has a value yet; of a front, the best in the first objective."""
         if len(self.spec.objectives) > 1:

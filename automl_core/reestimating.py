@@ -73,7 +73,7 @@ class Reestimator:
                 why = reason(traceback.format_exc())
                 self._failures.append(f"trial {trial.number} at budget {outcome.budget}: {why}")
                 return (math.nan,) * len(self._objectives)
-        values = self._values({**_of(self._fixed, outcome.metrics), **estimated})
+        values = self._values({**estimated, **_of(self._fixed, outcome.metrics)})
         return self._known.setdefault(stop, values)
 
     def _values(self, metrics: Metrics) -> Values:

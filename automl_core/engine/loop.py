@@ -284,7 +284,7 @@ class Engine:
         metrics = outcome.metrics
         if ranking is not None:  # what training does not change needs no estimate
             fixed = {name: metrics[name] for name in self.resources.fixed_metrics if name in metrics}
-            metrics = {**fixed, **outcome.estimates[ranking]}
+            metrics = {**outcome.estimates[ranking], **fixed}
         for what, metric, reported in (
             *(("objective", one.metric, metrics) for one in objectives),
             *(("constraint", one.metric, outcome.metrics) for one in bounded),

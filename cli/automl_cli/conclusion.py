@@ -115,13 +115,19 @@ def configuration_text(configuration: Mapping[str, Any]) -> str:
 
 def _comparison(best: Best, study: Study) -> str:
     metric, unit = study.spec.objectives[0].partition(":")[0], study.spec.unit
-    rows = [(f"best of the search, trial {best.trial}", number(metric, best.value), budget_text(best.budget, unit))]
-    rows += [
-        (f"{one['label']}, one seed", number(metric, one["value"]), budget_text(one["budget"], unit))
-        for one in study.baselines
-    ]
+    told: list[tuple[str, float | None, float | None, int]]
+    told = [(f"best of the search, trial {best.trial}", best.metrics.get(metric), best.value, best.budget)]
+    told += [(f"{one['label']}, one seed", one["value"], None, one["budget"]) for one in study.baselines]
     title = "validation" if study.assembly.evaluator.trains else "result"
-    return table((title, metric, "budget"), rows, right=(metric,))
+    ranking = study.record.ranking
+    if ranking is None:
+        rows = [(name, number(metric, value), budget_text(budget, unit)) for name, value, _, budget in told]
+        return table((title, metric, "budget"), rows, right=(metric,))
+    estimated = [  # what was estimated must not be read as what was measured
+        (name, number(metric, value), "" if estimate is None else number(metric, estimate), budget_text(budget, unit))
+        for name, value, estimate, budget in told
+    ]
+    return table((title, metric, ranking, "budget"), estimated, right=(metric, ranking))
 
 
 def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) -> str:

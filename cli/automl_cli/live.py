@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,6 +11,9 @@ from rich.text import Text
 
 from automl_cli.output import budget_text, number
 from automl_cli.progress import STOPPING, Running, Watcher
+
+if TYPE_CHECKING:
+    from automl_core import Study
 
 REFRESHES_PER_SECOND = 4
 JOBS_SHOWN = 4
@@ -47,6 +50,11 @@ class LiveProgress(Watcher):
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._live.stop()
+
+    def started(self, study: Study) -> None:
+        super().started(study)
+        for note in study.notes:  # above the view, where they stay
+            self.console.print(Text(f"note: {note}"))
 
     def view(self) -> RenderableType:
         """Draws the state of now, a line for each thing; called by the refreshing thread."""

@@ -238,6 +238,8 @@ class PlainProgress(Watcher):
         super().started(study)
         trials = f", {counted(self.asked, 'trial')}" if self.asked and not self.counts_trainings else ""
         self._write(f"study {self.name}: {self.parts}{trials}")
+        for note in study.notes:
+            self._write(f"note: {note}")
         if study.assembly.executor().remote:
             workers = study.assembly.spec.workers  # of a cluster, as many as there are
             known = counted(workers, "worker") if workers else "workers"

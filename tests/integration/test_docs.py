@@ -27,17 +27,22 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {"README.md": 4, "clusters.md": 3}
-NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "known-truth.md", "ktg.md", "plugins.md", "searchers.md"), 0)
+NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "estimators.md", "known-truth.md", "ktg.md"), 0)
+NOT_RUN |= dict.fromkeys(("plugins.md", "searchers.md", "spaces.md"), 0)
 """How many blocks of each document are marked as not run."""
 
 SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
 """Languages of blocks that are not run; with ``file=PATH`` they are written."""
 
-REDUCED = (
-    "--trials 2 --max-budget 2 --threads 1 --set dataset.limit=60 "
-    "--set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'"
-)
-"""What ``automl run --space ktg`` is given besides, so that it takes seconds."""
+SMALL = "--trials 2 --max-budget 2 --threads 1 --set dataset.limit=60"
+REDUCED = {
+    "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
+    "nas-bench-201 --evaluator supervised": SMALL,
+    "darts": f"{SMALL} --set space.channels=2",
+    "randaugment": f"{SMALL} --set space.model=resnet8",
+    "resnet-scaling": SMALL,
+}
+"""What ``automl run`` is given besides for spaces that are trained, so that it takes seconds."""
 
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -69,7 +74,11 @@ def blocks(document: Path) -> Iterator[Block]:
 
 
 def reduced(command: str) -> str:
-    return f"{command} {REDUCED}" if re.match(r"automl run .*--space ktg", command) else command
+    for space, flags in REDUCED.items():
+        if re.match(rf"automl run .*--space {space}\b", command):
+            halving = " --set searcher.eta=2" if "--searcher hyperband" in command else ""
+            return f"{command} {flags}{halving}"
+    return command
 
 
 @pytest.fixture(scope="module")

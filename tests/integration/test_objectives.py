@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from automl_core.engine.keeping import DiskBudgetError, Dropped
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import StudyState
 from automl_core.functions import FunctionEvaluator
-from automl_core.interfaces import Context, Description, Evaluation
+from automl_core.interfaces import Context, Description, Evaluation, Evaluator, Segment
 from automl_core.plugins import use_registry
 from automl_core.ranking import dominates
-from automl_core.testing.doubles import ToyDescription, ToyEvaluation, ToyEvaluator
-from automl_core.types import Direction, Job, Observation
+from automl_core.testing.doubles import ToyDescription, ToyEstimator, ToyEvaluation, ToyEvaluator
+from automl_core.types import Configuration, Direction, Estimate, Job, Observation
 
 
 @pytest.fixture(autouse=True)
@@ -317,3 +317,40 @@ def test_a_study_keeps_its_checkpoints_where_its_store_is(tmp_path: Path) -> Non
     assert list((tmp_path / "elsewhere").glob("workspace-*/checkpoints/1/*"))
     study.workspace.delete("study")
     assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+
+
+def test_what_training_does_not_change_is_never_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def claims_everything(self: ToyEstimator) -> Estimate:
+        return Estimate({"accuracy": 0.75, "size": -1.0})
+
+    monkeypatch.setattr(ToyEstimator, "estimate", claims_everything)
+    found = toy(tmp_path, estimator="toy", objective=["accuracy:max", "size:min"], trials=4).run()
+    rows = [row for row in found.record.trials() if row.role == "candidate"]
+    assert [row.objectives for row in rows] == [{"accuracy": 0.75, "size": row.metrics["size"]} for row in rows]
+
+
+def test_estimators_say_what_the_user_should_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(self: ToyEstimator, evaluator: Evaluator) -> list[str]:
+        if self.problem.max_budget > 4:
+            raise RequestError("budgets must be at most 4")
+        return [f"estimates {', '.join(evaluator.metrics)}"]
+
+    monkeypatch.setattr(ToyEstimator, "check", check)
+    assert toy(tmp_path, estimator="toy").notes == ["estimator toy: estimates accuracy, loss, size, latency"]
+    with pytest.raises(RequestError, match="at most 4"):
+        toy(tmp_path, estimator="toy", max_budget=8)
+
+
+def test_estimators_in_the_engine_learn_from_all_that_was_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def learn(self: ToyEstimator, configuration: Configuration, history: Sequence[Segment]) -> None:
+        seen.append((dict(configuration), [(one.trial, one.points[-1].unit) for one in history]))
+
+    monkeypatch.setattr(ToyEstimator, "learn", learn)
+    found = toy(tmp_path, estimator="toy", trials=3, searcher="random", max_budget=2).run()
+    told = [(0, 2), (1, 2), (2, 2)]
+    configurations = [dict(row.configuration) for row in found.record.trials()]
+    assert seen == [(configurations[place], told[:place]) for place in range(3)]

@@ -45,7 +45,7 @@ def study(
     )
     executor = SimpleNamespace(remote=remote)
     assembly = SimpleNamespace(spec=spec, planned_trials=asked, executor=lambda: executor)
-    return SimpleNamespace(name="calm-otter", record=record, assembly=assembly)
+    return SimpleNamespace(name="calm-otter", record=record, assembly=assembly, notes=[])
 
 
 def job(trial: int, to: int = 4, role: Any = "candidate", start: int = 0) -> Job:
@@ -200,6 +200,16 @@ def test_plain_lines_tell_what_is_new(capsys: pytest.CaptureFixture[str]) -> Non
         "3 of 20 trials in 11.0 s, 1 failed, best trial 1, accuracy 50.0 % after 4 epochs, "
         "now trial 3 at 2 of 4 epochs",
     ]
+
+
+def test_notes_are_told_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    noted = study(asked=1)
+    noted.notes.append("the window is short")
+    PlainProgress().started(noted)
+    assert capsys.readouterr().err.splitlines()[1] == "note: the window is short"
+    console = Console(file=io.StringIO(), width=80)
+    LiveProgress(console=console).started(noted)
+    assert console.file.getvalue() == "note: the window is short\n"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("workers", "line"), [(2, "2 workers"), (1, "1 worker"), (None, "workers")])

@@ -77,6 +77,7 @@ def _print(record: StudyRecord, best: Best) -> None:
     from automl_cli.output import budget_text, facts, heading, measured, number
 
     values = ", ".join(f"{metric} {number(metric, value)}" for metric, value in best.objectives.items())
+    values += f" by {record.ranking}" if record.ranking is not None else ""
     click.echo(heading(f"trial {best.trial} of {record.journal.row.name}, {values}"))
     click.echo(
         facts([("budget", budget_text(best.budget, record.spec.unit)), ("metrics", measured(best.metrics))]) + "\n"

@@ -100,7 +100,9 @@ def _trials(record: StudyRecord, trials: Sequence[TrialRow], everything: bool, t
 
     metrics = [objective.metric for objective in record.objectives]
     front = {one.trial for one in record.front()}
-    alone = len(metrics) == 1  # with more, there is no room for the rung, which the budget tells as well
+    alone = len(metrics) == 1
+    estimated = alone and record.ranking is not None  # what was measured then has a column beside what ranked
+    with_rung = alone and not estimated  # else there is no room for the rung, which the budget tells as well
     shown = trials if everything else _most_telling(trials, record, front)
     rows = [
         (
@@ -108,19 +110,28 @@ def _trials(record: StudyRecord, trials: Sequence[TrialRow], everything: bool, t
             row.role,
             row.status,
             str(row.budget),
-            *((str(row.rung) if row.role == "candidate" else "",) if alone else ()),
-            *(number(metric, row.objectives.get(metric)) for metric in metrics),
+            *((str(row.rung) if row.role == "candidate" else "",) if with_rung else ()),
+            *((number(metrics[0], row.metrics.get(metrics[0])),) if estimated else ()),
+            *(_ranked(row, metric, estimated) for metric in metrics),
             *((seconds(row.cost),) if times else ()),
             row.label or (("best" if alone else "front") if row.number in front else ""),
         )
         for row in shown
     ]
-    rung, cost = ("rung",) if alone else (), ("cost",) if times else ()
-    titles = ("trial", "role", "status", record.spec.unit, *rung, *metrics, *cost, "what")
-    right = ("trial", record.spec.unit, "rung", *metrics, "cost")
+    rung, cost = ("rung",) if with_rung else (), ("cost",) if times else ()
+    ranked = [*metrics, "estimate"] if estimated else metrics
+    titles = ("trial", "role", "status", record.spec.unit, *rung, *ranked, *cost, "what")
+    right = ("trial", record.spec.unit, "rung", *ranked, "cost")
     left_out = len(trials) - len(shown)
     more = f"\n  and {left_out} more; --all lists them" if left_out else ""
     return heading("trials") + "\n" + table(titles, rows, right) + more
+
+
+def _ranked(row: TrialRow, metric: str, estimated: bool) -> str:
+    """Writes what ranks a trial; what is not ranked is not estimated either."""
+    from automl_cli.output import number
+
+    return "" if estimated and row.role == "support" else number(metric, row.objectives.get(metric))
 
 
 def _most_telling(trials: Sequence[TrialRow], record: StudyRecord, front: Set[int]) -> Sequence[TrialRow]:
