@@ -1,4 +1,4 @@
-# make run · make test · make lint · make bench · make evidence-searchers · make clean
+# make run · make test · make lint · make bench · make evidence-searchers · make evidence-feature-history · make clean
 #
 # PYTHON names the interpreter that makes the environment, VENV the environment's directory:
 #     make test PYTHON=python3.12 VENV=~/environments/automl
@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench evidence-searchers clean
+.PHONY: run test lint bench evidence-searchers evidence-feature-history clean
 
 # The knowledge-transfer-graph search on the digits that scikit-learn brings: offline, minutes on two cores.
 run: $(INSTALLED)
@@ -33,6 +33,11 @@ bench: $(INSTALLED)
 # At most an hour, then started again it goes on: what is done is kept in benchmarks/evidence/.
 evidence-searchers: $(INSTALLED)
 	$(BIN)/python benchmarks/evidence_searchers.py
+
+# At most 40 minutes, on images of your own: make evidence-feature-history DATA=images.npz (MedMNIST's layout). It goes on
+# where it was, like the one above.
+evidence-feature-history: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence_feature_history.py --data '$(DATA)'
 
 # Workspaces are left alone: they hold studies.
 clean:

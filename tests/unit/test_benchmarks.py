@@ -188,3 +188,48 @@ def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing here\n")
     with pytest.raises(ValueError, match="simulated: begin"):
         module("reporting").publish(tmp_path / "README.md", "simulated", ["figures"])
+
+
+def test_evidence_on_feature_histories_covers_every_part(results: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = tmp_path / "images.npz"
+    arrays = {
+        f"{split}_{what}": generator.integers(0, 255, (count, 8, 8, 3), dtype=np.uint8)
+        if what == "images"
+        else np.arange(count)[:, None] % 2
+        for split, count in (("train", 400), ("val", 200), ("test", 200))
+        for what in ("images", "labels")
+    }
+    np.savez(data, **arrays)
+    evidence = module("evidence_feature_history")
+    small = ["--small", "--processes", "1", "--data", str(data), "--results", str(results)]
+    assert evidence.main([*small, "--parts", "epochs", "cells", "search", "overhead"]) == 0
+    document = json.loads((results / "results" / "evidence-feature-history.json").read_text())
+    assert {one["head"] for one in document["epochs"]} == {"original", "refitted", "vote"}
+    assert len(document["cells"]) == 6
+    assert {one["subject"] for one in document["search"]} == {"", "feature-history"}
+    assert all(turn["bytes after"] < turn["bytes"] for one in document["overhead"] for turn in one["turns"])
+    text = (results / "README.md").read_text()
+    for picture in ("epochs", "cells"):
+        assert (results / "results" / f"evidence-feature-history-{picture}.png").stat().st_size > 1_000
+        assert f"results/evidence-feature-history-{picture}.png" in text
+
+
+def test_evidence_on_feature_histories_needs_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        module("evidence_feature_history").main(["--small"])
+    assert "--data must be an .npz file" in capsys.readouterr().err
+
+
+def test_the_first_epoch_close_to_the_end_is_found() -> None:
+    report = module("evidence_feature_history_report")
+    accuracies = [{"original": one, "vote": one + 0.05} for one in (0.5, 0.55, 0.598, 0.61, 0.6)]
+    assert report._first_close(accuracies, "original") == 3
+    assert report._first_close(accuracies, "vote") == 2
+    assert report._first_close([{"original": 0.5, "vote": 0.6}], "vote") is None
+
+
+def test_rank_correlations_have_intervals_that_hold_them() -> None:
+    tau, low, high = module("evidence_feature_history_report")._tau([1, 2, 3, 5, 4, None], [2, 3, 4, 5, 6, 1])
+    assert low <= tau <= high <= 1.0
+    assert tau == pytest.approx(1 - 2 / 15)
