@@ -125,3 +125,31 @@ def test_a_bound_too_small_is_refused_before_anything_is_written(tmp_path: Path)
     assert "memory of feature-history must hold the features of one epoch" in result.stderr
     assert "bytes for the space's default configuration, but is 1000 bytes" in result.stderr
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("searcher", ["random", "grid", "asha", "hyperband", "bohb", "smac", "optuna"])
+def test_every_searcher_ranks_by_it(searcher: str, tmp_path: Path) -> None:
+    found = Study(
+        space="nas-bench-201",
+        evaluator="supervised",
+        searcher=searcher,
+        estimator=["feature-history", "last"],
+        dataset="digits",
+        max_budget=2,
+        trials=3,
+        threads=1,
+        options={
+            "space": {"cells": 1, "channels": 2},
+            "dataset": {"limit": 60},
+            "trainer": {"batch": 20, "pad": 1},
+            "searcher": {"eta": 2} if searcher in ("asha", "hyperband", "bohb") else {},
+        },
+        workspace=tmp_path,
+    ).run()
+    told = outcomes(journal(tmp_path))
+    assert len(told) >= 3
+    for one in told:
+        assert set(one["estimates"]) == {"feature-history", "last"}
+        assert one["values"] == [one["estimates"]["feature-history"]["accuracy"]]
+        assert one["estimates"]["last"]["accuracy"] == one["curve"][-1][1]["accuracy"]
+    assert found.best.value == max(one["values"][0] for one in told if one["budget"] == found.best.budget)
