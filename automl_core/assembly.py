@@ -1,4 +1,4 @@
-"""Turns a request into parts that fit together, or refuses it before anything is started or written."""
+"""The parts of a study, put together; what does not fit is refused before anything is started or written."""
 
 from __future__ import annotations
 
@@ -10,32 +10,24 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl_core.building import Objects, build_dataset, build_evaluator, build_space
 from automl_core.constraints import ConstrainedSpace
-from automl_core.errors import RequestError, unknown
-from automl_core.functions import FunctionEvaluator, PlainSpace
+from automl_core.errors import RequestError
+from automl_core.functions import FunctionEvaluator
 from automl_core.interfaces import (
     Dataset,
     Estimator,
     Evaluator,
     Executor,
-    NamedDataset,
     Problem,
     Searcher,
-    SearchSpace,
 )
-from automl_core.options import validate
 from automl_core.plugins import Registry, get_registry
-from automl_core.spec import PARTS, Part, StudySpec, check_numbers, parse_constraint, parse_objective
-from automl_core.types import EMPTY, Constraint, Json, Objective
+from automl_core.spec import Part, StudySpec, check_numbers, parse_constraint, parse_objective
+from automl_core.types import Constraint, Json, Objective
 
 if TYPE_CHECKING:
     from automl_core.records import Workspace
-
-HALVING, PLAIN = "asha", "random"
-"""The searcher where none is named: where trials can be compared at smaller budgets, and where they cannot."""
-
-Objects = Mapping[str, Any]
-"""Parts that were given as Python objects, by kind."""
 
 
 @dataclass
@@ -231,204 +223,3 @@ def _rebuild(spec: StudySpec, objects: Objects, workspace: Path) -> Assembly:
     from automl_core.records import Workspace
 
     return Assembly(spec, objects, get_registry(), Workspace(workspace))
-
-
-def build_space(part: Part, objects: Objects, registry: Registry) -> SearchSpace:
-    """Builds the search space; a plain ConfigSpace is wrapped."""
-    given = objects.get("space")
-    if given is None:
-        built: SearchSpace = registry.create("space", part.name, part.options)
-        return built
-    if isinstance(given, SearchSpace):
-        return given
-    if not hasattr(given, "sample_configuration"):
-        raise RequestError(
-            f"a space must be a name, a SearchSpace or a ConfigurationSpace, but got {given!r}; "
-            "ConfigSpace.ConfigurationSpace({...}) makes one from a mapping"
-        )
-    return PlainSpace(given)
-
-
-def build_evaluator(part: Part, trainer: Mapping[str, Json], objects: Objects, registry: Registry) -> Evaluator:
-    """Builds the evaluator with its trainer's settings; a plain function is wrapped."""
-    given = objects.get("evaluator")
-    if given is not None:
-        if trainer:
-            raise RequestError("options of the trainer must go into the evaluator object itself when one is given")
-        return given if isinstance(given, Evaluator) else FunctionEvaluator(_checked_function(given))
-    factory: type[Evaluator] = registry.load("evaluator", part.name)
-    extra = {}
-    if factory.settings is not None:
-        extra["trainer"] = factory.settings(**validate(factory.settings, trainer, "trainer"))
-    elif trainer:
-        raise RequestError(
-            f"evaluator {part.name!r} has no trainer, but trainer.{next(iter(trainer))} was set; leave it out"
-        )
-    built: Evaluator = registry.create("evaluator", part.name, part.options, **extra)
-    return built
-
-
-def _checked_function(given: Any) -> Any:
-    """Refuses what cannot be called with (configuration, budget, seed)."""
-    try:
-        inspect.signature(given).bind({}, 1, 0)
-    except ValueError:
-        return given  # some callables have no signature to look at
-    except TypeError as error:
-        raise RequestError(
-            "an evaluator must be a name, an Evaluator or a function (configuration, budget, seed) -> float | dict, "
-            f"but got {given!r} ({error}); change its parameters"
-        ) from None
-    return given
-
-
-def build_dataset(
-    part: Part | None, evaluator: Evaluator, space: SearchSpace, objects: Objects, registry: Registry
-) -> Dataset | None:
-    """Builds and loads the data set, and refuses one that the evaluator does not take."""
-    if part is None:
-        return None
-    names = evaluator.dataset_names(space)
-    if names is not None:
-        if part.name not in names:
-            raise unknown(f"data set of space {space.name!r} with this evaluator", part.name, names)
-        if part.options:
-            raise RequestError(
-                f"data set {part.name!r} is looked up, so it takes no options, but dataset.{next(iter(part.options))} "
-                "was set; leave it out"
-            )
-        return NamedDataset(part.name)
-    dataset: Dataset = objects["dataset"] if part.given else registry.create("dataset", part.name, part.options)
-    if dataset.kind not in evaluator.dataset_kinds:
-        takes = " or ".join(sorted(evaluator.dataset_kinds)) or "no data set at all"
-        raise RequestError(
-            f"the evaluator takes {takes}, but data set {part.name!r} is of kind {dataset.kind!r}; choose another "
-            "--dataset or --evaluator"
-        )
-    dataset.load()
-    return dataset
-
-
-def resolve(
-    request: StudySpec,
-    objects: Objects,
-    registry: Registry,
-    workspace: Workspace,
-    wanted: Mapping[str, int | None],
-) -> tuple[StudySpec, list[str]]:
-    """Fills a request's gaps: default evaluator and data set, then the preset's budgets, trials and options.
-
-    Args:
-        request: The request; ``evaluator.name`` may be empty, ``dataset`` None.
-        objects: Parts given as objects.
-        registry: Where names are looked up.
-        workspace: Where recorded studies are.
-        wanted: ``min_budget``, ``max_budget`` and ``trials`` as the user gave them, None where not.
-
-    Returns:
-        The complete spec, and notes on what the preset decided.
-    """
-    space = build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked
-    request = _with_default_evaluator(request, objects, registry)
-    evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
-    evaluator.attach(workspace, space)
-    names = evaluator.dataset_names(space)
-    published = space.presets(request.evaluator.name).get(request.preset, EMPTY).get("dataset", EMPTY).get("name")
-    default = (published or evaluator.default_dataset) if names is None else next(iter(names), None)
-    if default is not None and (request.dataset is None or not request.dataset.name):
-        options = request.dataset.options if request.dataset is not None else {}
-        request = replace(request, dataset=Part(default, options))
-    if request.dataset is not None and not evaluator.dataset_kinds and not names:
-        raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
-    dataset = build_dataset(request.dataset, evaluator, space, objects, registry)
-    preset = choose_preset(evaluator, dataset, request.preset, space, request.evaluator.name)
-    numbers = {name: wanted[name] if wanted[name] is not None else preset.get(name) for name in wanted}
-    max_budget = 1 if numbers["max_budget"] is None else numbers["max_budget"]
-    min_budget = 1 if numbers["min_budget"] is None else numbers["min_budget"]
-    if wanted["min_budget"] is None and type(max_budget) is int:
-        min_budget = max(1, min(min_budget, max_budget))  # a preset's yields to what the user wants
-    searcher = request.searcher
-    if not searcher.name:
-        halves = min_budget != max_budget and evaluator.complete_only(space) is None
-        searcher = replace(searcher, name=HALVING if halves else PLAIN)
-    plans = objects["searcher"] if searcher.given else registry.load("searcher", searcher.name)
-    trials = wanted["trials"] if getattr(plans, "plans_trials", False) else numbers["trials"]
-    spec = replace(
-        request,
-        space=_merged(request.space, preset, "space"),
-        searcher=searcher,
-        dataset=None if request.dataset is None else _merged(request.dataset, preset, "dataset"),
-        trainer={**({} if request.evaluator.given else preset.get("trainer", EMPTY)), **request.trainer},
-        objectives=request.objectives or (next(iter(evaluator.metrics), "value"),),
-        min_budget=min_budget,
-        max_budget=max_budget,
-        trials=trials,
-    )
-    notes = list(preset.get("notes", ()))
-    if spec.executor.name == "simulated" and evaluator.trains:
-        notes.append("simulated workers take turns here: with an evaluator that trains, each job takes its real time")
-    return spec, notes
-
-
-def choose_preset(
-    evaluator: Evaluator, dataset: Dataset | None, name: str, space: SearchSpace, evaluator_name: str
-) -> Mapping[str, Any]:
-    """Gives a preset's defaults: the evaluator's, and over them those of the space with that evaluator.
-
-    Raises:
-        RequestError: For an unknown preset or an unknown part in it.
-    """
-    presets = evaluator.presets(dataset)
-    if name not in presets:
-        raise unknown("preset", name, presets)
-    preset = dict(presets[name])
-    if space.default_evaluator != evaluator_name:
-        preset.pop("space", None)  # an evaluator knows the options of its own space alone
-    return _deep_merged(preset, space.presets(evaluator_name).get(name, EMPTY))
-
-
-def _deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts one nested mapping over another: mappings are merged, everything else is replaced."""
-    merged = dict(base)
-    for name, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _deep_merged(merged[name], value) if both else value
-    return merged
-
-
-def split_options(options: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
-    """Checks that options are given by part.
-
-    Raises:
-        RequestError: For an unknown part.
-    """
-    if not isinstance(options, Mapping):
-        raise RequestError(f"options must be a mapping of parts to their options, but got {options!r}")
-    for part, values in options.items():
-        if part not in PARTS:
-            raise unknown("part in options", part, PARTS)
-        if not isinstance(values, Mapping):
-            raise RequestError(f"options of {part} must be a mapping of names to values, but got {values!r}")
-    return {part: dict(options.get(part, {})) for part in PARTS}
-
-
-def _with_default_evaluator(request: StudySpec, objects: Objects, registry: Registry) -> StudySpec:
-    if request.evaluator.name:
-        return request
-    name = _default_evaluator(request.space, objects, registry)
-    if not name:
-        raise RequestError(
-            f"space {request.space.name!r} names no evaluator of its own; pass --evaluator NAME, or evaluator=function "
-            "in Python"
-        )
-    return replace(request, evaluator=replace(request.evaluator, name=name))
-
-
-def _default_evaluator(space: Part, objects: Objects, registry: Registry) -> str:
-    source = objects["space"] if "space" in objects else registry.load("space", space.name)
-    return str(getattr(source, "default_evaluator", ""))
-
-
-def _merged(part: Part, preset: Mapping[str, Any], kind: str) -> Part:
-    preset_options = {name: value for name, value in preset.get(kind, EMPTY).items() if name != "name"}
-    return part if part.given else replace(part, options={**preset_options, **part.options})

@@ -304,7 +304,7 @@ class StudyRecord:
 
         No data are loaded for it.
         """
-        from automl_core.assembly import build_evaluator, build_space
+        from automl_core.building import build_evaluator, build_space
         from automl_core.plugins import get_registry
 
         if {"space", "evaluator"} & set(self.spec.objects):

@@ -7,11 +7,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from automl_core.assembly import split_options
 from automl_core.engine.state import Trial
 from automl_core.errors import RequestError, reason, unknown
 from automl_core.estimating import estimate_curve
 from automl_core.interfaces import Estimator, Segment
+from automl_core.resolving import split_options
 from automl_core.types import Json, Metrics, Outcome
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from automl_core.assembly import build_dataset, build_evaluator, choose_preset, split_options
+from automl_core.building import build_dataset, build_evaluator
 from automl_core.engine.artefacts import Purpose
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import Trial
 from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.interfaces import ArtefactRequest, Dataset, Evaluator
 from automl_core.records import TrialRow, plain
+from automl_core.resolving import choose_preset, split_options
 from automl_core.spec import Part
 from automl_core.types import OVER, Json
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import automl_core
-from automl_core.assembly import Assembly, resolve, split_options
+from automl_core.assembly import Assembly
 from automl_core.engine.progress import Progress
 from automl_core.errors import RequestError
 from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, SearchSpace, Stage
 from automl_core.journal.study import StudyJournal, rows, taken
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord, TrialRow, Workspace
+from automl_core.resolving import resolve, split_options
 from automl_core.spec import Part, Retention, StudySpec, check_name, parse_size
 from automl_core.storage import Store, open_store
 from automl_core.types import EMPTY, Json
