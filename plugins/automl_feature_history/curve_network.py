@@ -29,6 +29,11 @@ NOISE, NOISE_PRECISION = 0.1, 4.0
 TRIAL_DEVIATION = 0.3
 """How far a trial strays from what its configuration makes one expect: deviation of each basis function's weight."""
 
+STEEPEST = 3.4
+"""The logarithm of the largest rate, about 30: what falls faster is over at the second unit."""
+LEAST_FALL = 1e-9
+"""The least that a basis function falls between the first unit and the end; one that does not is left flat."""
+
 BASES, SHAPES = 4, 4
 # Of the raw numbers -b, k, d and log r, which are about standard normal: exp(SHIFT + SCALE * raw), but for the last.
 _SHIFT, _SCALE = (-0.7, 1.5, 0.0, 1.0), (0.7, 1.0, 0.5, 1.0)
@@ -135,13 +140,13 @@ def curve(outputs: Tensor, clock: Clock) -> tuple[Tensor, Tensor, Tensor]:
     """
     asymptote, weights, shapes = torch.split(outputs, [1, BASES, SHAPES], dim=-1)
     raw = torch.addcmul(outputs.new_tensor(_SHIFT), shapes, outputs.new_tensor(_SCALE))
-    positive = raw[..., :3].exp()
+    positive = raw[..., :3].clamp(max=STEEPEST).exp()  # a chain that strays far must not overflow
     powers = torch.exp(positive[..., None, :2] * clock.exponents)
     hill = torch.sigmoid(positive[..., 2:3] * (clock.fallen - raw[..., 3:]))
     logarithm = clock.fallen.expand_as(hill)
     falling = torch.cat([powers, hill[..., None], logarithm[..., None]], dim=-1)  # (N, P, 3 times, K)
     here, end, first = falling.unbind(dim=-2)
-    return asymptote[..., 0], F.softplus(weights - 1.0), (end - here) / (first - end)
+    return asymptote[..., 0], F.softplus(weights - 1.0), (end - here) / (first - end).clamp(min=LEAST_FALL)
 
 
 def sample(curves: Curves, hidden: int, steps: int, burn_in: int, samples: int, seed: int) -> tuple[Network, Tensor]:

@@ -235,3 +235,13 @@ def test_basis_functions_rise_from_the_first_unit_to_the_maximum_budget(units, s
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(RequestError, match=message):
         LCNet(**options)
+
+
+def test_curves_stay_finite_however_far_a_chain_strays() -> None:
+    outputs = 1e3 * torch.randn(50, 1, 1 + curve_network.BASES + curve_network.SHAPES, dtype=torch.float64)
+    outputs.requires_grad_()
+    clock = curve_network.Clock.of(torch.linspace(0.01, 1.0, 7, dtype=torch.float64), first=0.01)
+    asymptote, heights, bases = curve_network.curve(outputs, clock)
+    assert bool((heights * bases).isfinite().all())
+    (gradient,) = torch.autograd.grad((asymptote[:, None] + heights * bases).sum(), outputs)
+    assert bool(gradient.isfinite().all())
