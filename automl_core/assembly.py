@@ -182,9 +182,10 @@ class Assembly:
     def estimators(self) -> Mapping[str, Estimator]:
         """Builds and starts all estimators, fresh, the ranking one first."""
         built: dict[str, Estimator] = {}
+        problem = replace(self.problem, min_budget=self.spec.rungs[0])  # where trials are compared first
         for part in self.spec.estimators:
             built[part.name] = self.registry.create("estimator", part.name, part.options)
-            built[part.name].start(self.problem)
+            built[part.name].start(problem)
         return built
 
     def curve_estimators(self) -> Mapping[str, Estimator]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl_core.engine.state import Trial
@@ -117,12 +118,12 @@ def reestimator(study: Study, name: str, options: Mapping[str, Mapping[str, Json
         return Reestimator(study, name, None)
     if name not in assembly.registry.names("estimator"):
         raise unknown(
-            "estimator", name, [*assembly.registry.names("estimator"), *recorded], "'automl plugins' lists all"
+            "estimator", name, sorted({*assembly.registry.names("estimator"), *recorded}), "'automl plugins' lists all"
         )
 
     def make() -> Estimator:
         built: Estimator = assembly.registry.create("estimator", name, given)
-        built.start(assembly.problem)
+        built.start(replace(assembly.problem, min_budget=study.spec.rungs[0]))
         return built
 
     needs = sorted(make().needs)

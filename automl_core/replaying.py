@@ -44,6 +44,7 @@ class Standing:
         recorded_rank: From 1.
         replayed: What would have ranked it; not finite where there was no estimate.
         replayed_rank: From 1.
+        measured: What was measured there; NaN for an objective that was not.
     """
 
     trial: int
@@ -51,6 +52,7 @@ class Standing:
     recorded_rank: int
     replayed: Values
     replayed_rank: int
+    measured: Values
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,9 @@ class Retold:
         recorded = [self.script.outcomes[trial, budget].values for trial in trials]
         replayed = [self.replayed[trial, budget] for trial in trials]
         ranks, other_ranks = (_ranks([self.losses(one) for one in values]) for values in (recorded, replayed))
-        rows = zip(trials, recorded, ranks, replayed, other_ranks, strict=True)
+        points = [self.script.outcomes[trial, budget].metrics for trial in trials]
+        measured = [tuple(point.get(one.metric, math.nan) for one in self.objectives) for point in points]
+        rows = zip(trials, recorded, ranks, replayed, other_ranks, measured, strict=True)
         return {row[0]: Standing(*row) for row in rows}
 
     def losses(self, values: Values) -> Losses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,10 @@ def resolve(
         halves = min_budget != max_budget and evaluator.complete_only(space) is None
         searcher = replace(searcher, name=HALVING if halves else PLAIN)
     plans = objects["searcher"] if searcher.given else registry.load("searcher", searcher.name)
+    if not searcher.given:
+        taken = inspect.signature(plans).parameters
+        published = {name: value for name, value in preset.get("searcher", EMPTY).items() if name in taken}
+        searcher = replace(searcher, options={**published, **searcher.options})
     trials = wanted["trials"] if getattr(plans, "plans_trials", False) else numbers["trials"]
     spec = replace(
         request,
@@ -133,7 +138,8 @@ def _with_default_dataset(request: StudySpec, evaluator: Evaluator, space: Searc
         options = request.dataset.options if request.dataset is not None else {}
         request = replace(request, dataset=Part(default, options))
     if request.dataset is not None and not evaluator.dataset_kinds and not names:
-        raise RequestError(f"this evaluator takes no data set, but got {request.dataset.name!r}; leave --dataset out")
+        named = repr(request.dataset.name) if request.dataset.name else f"dataset.{next(iter(request.dataset.options))}"
+        raise RequestError(f"this evaluator takes no data set, but got {named}; leave it out")
     return request
 
 

@@ -112,7 +112,7 @@ class Study:
         parts = {kind: _part(kind, one, by_part[kind]) for kind, one in given.items()}
         if executor is None:
             parts["executor"] = replace(parts["executor"], name=_default_executor(workers))
-        estimators = (estimator,) if isinstance(estimator, str) else tuple(estimator)
+        estimators = _names_of_estimators(estimator)
         request = StudySpec(
             name=name or "",
             space=parts["space"],
@@ -399,6 +399,17 @@ class Study:
             if made_up not in known:
                 return made_up
         return f"{spec.space.name}-{secrets.token_hex(6)}"
+
+
+def _names_of_estimators(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
+    for one in names:
+        if not isinstance(one, str):
+            raise RequestError(
+                f"an estimator must be given by its name, since one is built for every trial, but got {one!r}; "
+                "register it in a plugin (automl_estimators) and pass its name, with options={'estimator': {...}}"
+            )
+    return names
 
 
 def _whole(number: Any) -> Any:

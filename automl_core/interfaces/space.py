@@ -56,7 +56,8 @@ class SearchSpace(ABC):
     def presets(self, evaluator: str) -> Mapping[str, Mapping[str, Json]]:
         """Gives what presets mean for this space with an evaluator, by preset name; merged over the evaluator's own.
 
-        ``dataset`` may hold the ``name`` of the data set to take when the user names none.
+        ``dataset`` may hold the ``name`` of the data set to take when the user names none; options of ``searcher`` go
+        to every searcher that has them.
 
         Args:
             evaluator: The evaluator's name.

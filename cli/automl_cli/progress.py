@@ -65,6 +65,8 @@ class Watcher(Progress):
         self.name = ""
         self.parts = ""
         self.metric = ""
+        self._by = ""
+        """Whose estimates rank, for what is not measured must not be read so."""
         self.unit = "units"
         self.asked = asked
         self.counts_trainings = trainings
@@ -105,6 +107,7 @@ class Watcher(Progress):
         self.name = study.name
         self.parts = " · ".join(part for part in (summary.space, summary.searcher, summary.dataset) if part)
         self.metric = record.spec.objectives[0].partition(":")[0]
+        self._by = "" if record.ranking is None else f" by {record.ranking}"
         self.unit = record.spec.unit
         self.asked = self.asked or study.assembly.planned_trials
         for row in record.trials():
@@ -184,7 +187,7 @@ class Watcher(Progress):
         trial, value = self.best
         after = f" after {budget_text(self.reached[trial], self.unit)}" if trial in self.reached else ""
         front = f"front of {len(self.front)}, led by " if len(self.objectives) > 1 and trial in self.front else ""
-        return f"{front}trial {trial}, {self.metric} {number(self.metric, value)}{after}"
+        return f"{front}trial {trial}, {self.metric} {number(self.metric, value)}{self._by}{after}"
 
     def _judge(self, job: Job, outcome: Outcome) -> None:
         """Follows the front of several objectives among the candidates that got furthest."""

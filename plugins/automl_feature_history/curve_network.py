@@ -228,8 +228,11 @@ def predict(
         first: The earliest time there can be.
 
     Returns:
-        Mean and standard deviation.
+        Mean and standard deviation; not numbers where no network is of use.
     """
+    weights = weights[weights.isfinite().all(dim=1)]  # a chain that has left the numbers behind says nothing
+    if not len(weights):
+        return math.nan, math.nan
     outputs, log_noise = network.outputs(weights, inputs[None])
     asymptote, heights, bases = curve(outputs, Clock.of(times, first))
     residual = values - asymptote - (heights * bases).sum(dim=-1)  # (N, P)

@@ -31,6 +31,9 @@ SIDE_BY_SIDE = 16
 WORTH_A_NOTE = 256 * 10**6
 """Bytes of a full window that the user is told about."""
 
+ROWS = 1024
+"""Rows whose precision is changed at once."""
+
 STATE = "state.json"
 LABELS = "labels.npy"
 
@@ -151,7 +154,7 @@ class FeatureHistory(Estimator):
         return notes
 
     def observe(self, observation: Observation) -> None:
-        """Takes in an epoch's features; they are not copied, and nothing may write into them afterwards.
+        """Takes in an epoch's features, which are copied.
 
         Raises:
             RequestError: When a trained network comes without features, or one epoch's do not fit into the memory.
@@ -167,12 +170,11 @@ class FeatureHistory(Estimator):
             known = observation.metrics
             self._untrained = {name: known[name] for name in ("accuracy", "loss") if name in known}
             return
-        epoch = self._stored(features)
         while len(self._entries) >= self.window:
             self._entries.popleft()
-        self._make_room(epoch, features.validation_labels)
-        self._labels = features.validation_labels
-        self._entries.append(epoch)
+        self._make_room(features)
+        self._labels = features.validation_labels.clone()
+        self._entries.append(self._stored(features))
         self._taken += 1
 
     def estimate(self) -> Estimate:
@@ -232,7 +234,7 @@ class FeatureHistory(Estimator):
         """Takes an epoch's features in the precision that they are kept in."""
         return StoredEpoch(
             train=self._kept(features.train),
-            train_labels=features.train_labels,
+            train_labels=features.train_labels.clone(),
             validation=self._kept(features.validation),
             weight=features.weight.float(),
             bias=None if features.bias is None else features.bias.float(),
@@ -241,9 +243,13 @@ class FeatureHistory(Estimator):
 
     def _kept(self, features: Tensor) -> Tensor:
         if self.precision == "float32":
-            return features.float()
+            return features.to(torch.float32, copy=True)
         limits = torch.finfo(torch.float16)
-        return features.clamp(limits.min, limits.max).half()
+        kept = torch.empty_like(features, dtype=torch.float16)
+        for begin in range(0, len(kept), ROWS):  # a part at a time, so that there is no second copy of all
+            rows = slice(begin, begin + ROWS)
+            kept[rows] = features[rows].clamp(limits.min, limits.max)
+        return kept
 
     def _check_memory(self, sizes: FeatureSizes, whose: str) -> None:
         least = Room.of(sizes, self.precision).least(self._most)
@@ -254,13 +260,15 @@ class FeatureHistory(Estimator):
                 "by estimator.precision=float16, a smaller estimator.window or dataset.limit"
             )
 
-    def _make_room(self, epoch: StoredEpoch, labels: Tensor) -> None:
+    def _make_room(self, features: EpochFeatures) -> None:
         """Refits what waits for it if the next epoch does not fit beside it."""
         if self.memory is None:
             return
-        sizes = FeatureSizes(len(epoch.train), len(epoch.validation), epoch.train.shape[1], len(epoch.weight))
+        (images, dimension), classes = features.train.shape, len(features.weight)
+        sizes = FeatureSizes(images, len(features.validation), dimension, classes)
         self._check_memory(sizes, "this configuration")
-        if self.nbytes - self._labels.nbytes + labels.nbytes + epoch.nbytes > self.memory:
+        room = Room.of(sizes, self.precision)
+        if self.nbytes - self._labels.nbytes + room.labels + room.epoch > self.memory:
             self._refit_waiting()
 
     def _mean(self) -> Tensor:

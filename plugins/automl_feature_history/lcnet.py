@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from itertools import chain
@@ -103,6 +104,8 @@ class LCNet(CurveEstimator):
         seed = derive_seed(self.problem.seed, "lcnet", objective.metric)
         trial = (encode(self._configuration), scaled(own))
         mean, deviation = _predict(curves, trial, 1.0 / budget, self._sampler, seed)
+        if not (math.isfinite(mean) and math.isfinite(deviation)):  # no sampled network is of use
+            return last, ceiling - sign * last
         predicted = min(max(float(centre) + extent * mean, float(values.min())), ceiling)
         return sign * predicted, extent * deviation
 

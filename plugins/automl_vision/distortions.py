@@ -71,6 +71,8 @@ def contrast(images: Tensor, factor: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Mixes each image with a smoother one: its 3x3 means, in which the centre counts five times. The border stays."""
+    if min(images.shape[2:]) < 3:
+        return images  # nothing but border
     smooth = images.float()
     inner = smooth[..., 1:-1, 1:-1]
     inner.copy_(F.avg_pool2d(smooth, 3, stride=1).mul_(9).add_(inner, alpha=4).div_(13).round_())

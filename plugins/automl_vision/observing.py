@@ -16,7 +16,10 @@ from automl_vision.models import ClassifierModule
 
 @dataclass(frozen=True)
 class EpochFeatures:
-    """What the target's head saw in one epoch, and the head at its end. Detached, and the receiver's own.
+    """What the target's head saw in one epoch, and the head at its end. Detached.
+
+    Features and labels are lent: the next epoch is written over them, so that a training takes memory for one epoch
+    alone. Whoever keeps them copies them. Weight and bias are the receiver's own.
 
     Args:
         train: Features of the training images as the training pass computed them: augmented, in training mode, from
@@ -53,16 +56,20 @@ class LiveNetwork:
 
 
 class FeatureRecorder:
-    """Collects one pass's features and labels, batch by batch, into memory that is allocated once.
+    """Collects the features and labels of pass after pass, batch by batch, in memory that is allocated once.
 
     Args:
-        images: How many images the pass has at most.
+        images: How many images a pass has at most.
     """
 
     def __init__(self, images: int) -> None:
         self._images = images
         self._features: Tensor | None = None
         self._labels: Tensor | None = None
+        self._filled = 0
+
+    def begin(self) -> None:
+        """Begins another pass, which is written over the last one."""
         self._filled = 0
 
     @torch.no_grad()
@@ -77,6 +84,6 @@ class FeatureRecorder:
         self._filled = end
 
     def taken(self) -> tuple[Tensor, Tensor]:
-        """Gives what was recorded, features and labels; the pass had at least one batch."""
+        """Gives what this pass has recorded, features and labels, until the next one begins; at least one batch."""
         assert self._features is not None and self._labels is not None, "nothing was recorded"
         return self._features[: self._filled], self._labels[: self._filled]

@@ -8,8 +8,9 @@ from automl_core.types import Json
 
 FEATURE_HISTORIES: Mapping[str, Json] = {
     # Cao, "Efficient Model Performance Estimation via Feature Histories" (2021), appendix A.3.2: the searches of
-    # NAS-Bench-201, and those of A.5 and A.6, which refer to it; 8,000 images to train on, 2,000 to validate.
-    # 64 trials are those of random search; HyperBand's follow from its budgets.
+    # NAS-Bench-201, and those of A.4 to A.6, which refer to it; 8,000 images to train on, 2,000 to validate.
+    # 64 trials are those of random search; HyperBand's 280 follow from its budgets and eta.
+    "searcher": {"eta": 2},
     "min_budget": 1,
     "max_budget": 128,
     "trials": 64,

@@ -172,7 +172,7 @@ class ResNetScalingSpace(SearchSpace):
         if evaluator != self.default_evaluator:
             return {}
         return {
-            "quick": {"space": {"width": 16}, "trainer": {"schedule": "linear"}},
+            "quick": {"space": {"width": 8}, "trainer": {"schedule": "linear"}},
             "paper": {
                 **FEATURE_HISTORIES,
                 "space": {"limit": 2.0, "width": WIDTH},

@@ -194,7 +194,11 @@ def test_the_decisions_that_would_have_changed_are_named(workspace: Path, monkey
     assert "  trial 2 (95.0 %, rank 1 of 9 at 1 epoch) would have gone on, trial 6 not" in shown
     assert "  trial 6 (99.0 %, rank 1 of 3 at 3 epochs) would have gone on, trial 8 not" in shown
     assert "4 of 12 decisions would have changed." in shown
-    assert "The best trial at 9 epochs would have been the same, trial 8 (90.0 %)." in shown
+    assert "The best trial at 9 epochs would have been the same, trial 8." in shown
+    assert [line.split() for line in shown[-2:]] == [
+        ["trial", "last", "measured", "toy"],
+        ["8", "90.0", "%", "90.0", "%"],
+    ]
     assert all(len(line) <= 80 for line in shown)
 
 
@@ -207,8 +211,22 @@ def test_the_document_has_everything(workspace: Path) -> None:
         (3, 3, 1, 0),
     ]
     (instead,), (no_more,) = found["rungs"][0]["instead"], found["rungs"][0]["no_more"]
-    assert instead == {"trial": 2, "recorded": [0.3], "recorded_rank": 7, "replayed": [0.95], "replayed_rank": 1}
-    assert no_more == {"trial": 6, "recorded": [0.7], "recorded_rank": 3, "replayed": [0.7], "replayed_rank": 4}
+    assert instead == {
+        "trial": 2,
+        "recorded": [0.3],
+        "recorded_rank": 7,
+        "replayed": [0.95],
+        "replayed_rank": 1,
+        "measured": [0.3],
+    }
+    assert no_more == {
+        "trial": 6,
+        "recorded": [0.7],
+        "recorded_rank": 3,
+        "replayed": [0.7],
+        "replayed_rank": 4,
+        "measured": [0.7],
+    }
     assert [one["trial"] for one in found["best"]] == [8]
     assert found["audit"][0] == {
         "budget": 1,
@@ -223,7 +241,7 @@ def test_the_final_choice_is_compared_where_nothing_else_depends_on_estimates(wo
     start(workspace, "--searcher", "random", "--max-budget", "1")
     shown = ran(workspace, "replay", "one", "--estimator", "toy")
     assert "no decision depends on estimates but the final choice" in shown
-    assert "The best trial at 1 epoch would have been trial 2 (95.0 %) instead of trial 8 (90.0 %)." in shown
+    assert "The best trial at 1 epoch would have been trial 2 instead of trial 8." in shown
     found = document(workspace, "one", "--estimator", "toy")
     assert (found["decisions"], found["rungs"], found["audit"]) == (0, [], [])
 
@@ -380,3 +398,10 @@ def test_a_study_of_python_objects_is_replayed_from_python(workspace: Path) -> N
     assert [rung.budget for rung in found.rungs] == [1, 2]
     with pytest.raises(RequestError, match="unknown estimator"):
         Study.load("one", workspace=workspace, **objects).replay("nobody")
+
+
+def test_one_estimator_is_replayed_at_a_time(workspace: Path) -> None:
+    start(workspace)
+    assert "takes one estimator, but got toy and last" in refused(
+        workspace, "one", "--estimator", "toy", "--estimator", "last"
+    )

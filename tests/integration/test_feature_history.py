@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from kill_feature_history import SETTINGS, journal
 
 from automl_cli.application import application
-from automl_core import Study
+from automl_core import RequestError, Study
 
 PASSAGES = (5,)
 """Batches after which the process is killed."""
@@ -153,3 +153,30 @@ def test_every_searcher_ranks_by_it(searcher: str, tmp_path: Path) -> None:
         assert one["values"] == [one["estimates"]["feature-history"]["accuracy"]]
         assert one["estimates"]["last"]["accuracy"] == one["curve"][-1][1]["accuracy"]
     assert found.best.value == max(one["values"][0] for one in told if one["budget"] == found.best.budget)
+
+
+def test_nothing_is_said_of_short_windows_where_trials_are_compared_once_complete(tmp_path: Path) -> None:
+    options = {part: given for part, given in SETTINGS["options"].items() if part != "searcher"}
+    assert Study(workspace=tmp_path, **{**SETTINGS, "searcher": "random", "options": options}).notes == []
+
+
+def test_an_estimator_object_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    for given in (object(), [object(), "last"]):
+        with pytest.raises(RequestError, match=r"given by its name.*register it in a plugin"):
+            Study(workspace=tmp_path, **{**SETTINGS, "estimator": given})
+
+
+@pytest.mark.parametrize("searcher", ["hyperband", "asha"])
+def test_lcnet_ranks_where_trials_are_compared_after_one_epoch(searcher: str, tmp_path: Path) -> None:
+    found = Study(
+        space="counting-ones",
+        searcher=searcher,
+        estimator="lcnet",
+        min_budget=1,
+        max_budget=9,
+        trials=14,
+        options={"evaluator": {"curve": True}, "searcher": {"eta": 3}},
+        workspace=tmp_path,
+    ).run()
+    assert found.record.failures() == []
+    assert found.best.value is not None

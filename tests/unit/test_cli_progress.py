@@ -37,11 +37,17 @@ def study(
     objectives: tuple[Objective, ...] = (ACCURACY,),
     remote: bool = False,
     workers: int | None = None,
+    ranking: str | None = None,
 ) -> Any:
     spec = SimpleNamespace(objectives=tuple(map(str, objectives)), unit="epochs", workers=workers)
     summary = SimpleNamespace(space="ktg", searcher="asha", dataset="digits")
     record = SimpleNamespace(
-        summary=summary, spec=spec, objectives=objectives, trials=lambda: trials or [], front=lambda: front or []
+        ranking=ranking,
+        summary=summary,
+        spec=spec,
+        objectives=objectives,
+        trials=lambda: trials or [],
+        front=lambda: front or [],
     )
     executor = SimpleNamespace(remote=remote)
     assembly = SimpleNamespace(spec=spec, planned_trials=asked, executor=lambda: executor)
@@ -354,3 +360,9 @@ def test_how_progress_is_shown_is_chosen(
     monkeypatch.setattr(progress_module.sys, "stderr", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setenv("TERM", "xterm-256color")
     assert type(watch(settings)) is kind
+
+
+def test_what_an_estimator_makes_of_a_trial_is_not_told_as_measured() -> None:
+    watcher = Watcher()
+    watcher.started(study(front=[Best(1, {}, 4, {"accuracy": 0.4}, 0.5, {"accuracy": 0.5})], ranking="feature-history"))
+    assert watcher.best_text().startswith("trial 1, accuracy 50.0 % by feature-history")

@@ -130,7 +130,8 @@ def test_the_papers_preset_is_the_published_search(space):
     preset = space.presets("supervised")["paper"]
     assert preset["space"] == {"cells": 12, "channels": 32, "auxiliary": 0.4, "path_dropout": 0.2}
     assert (preset["min_budget"], preset["max_budget"]) == (1, 128)
-    assert preset["dataset"] == {"limit": 8000, "validation": 2000}
+    assert preset["dataset"] == {"name": "cifar10", "limit": 8000, "validation": 2000}
+    assert preset["searcher"] == {"eta": 2}
     settings = TrainerSettings(**preset["trainer"])
     assert (settings.batch, settings.lr, settings.schedule) == (96, 0.025, "linear")
     assert (settings.momentum, settings.nesterov, settings.weight_decay) == (0.9, False, 3e-4)

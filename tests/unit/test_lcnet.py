@@ -245,3 +245,13 @@ def test_curves_stay_finite_however_far_a_chain_strays() -> None:
     assert bool((heights * bases).isfinite().all())
     (gradient,) = torch.autograd.grad((asymptote[:, None] + heights * bases).sum(), outputs)
     assert bool(gradient.isfinite().all())
+
+
+def test_a_chain_that_left_the_numbers_behind_says_nothing() -> None:
+    network = curve_network.Network(1, 4)
+    weights = 0.5 * torch.randn(6, network.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    inputs, times, values = (torch.tensor(one, dtype=torch.float64) for one in ([0.3], [0.1, 0.2], [-0.5, -0.2]))
+    expected = curve_network.predict(network, weights, inputs, times, values, 0.1)
+    broken = torch.cat([weights, torch.full_like(weights[:1], math.nan)])
+    assert curve_network.predict(network, broken, inputs, times, values, 0.1) == expected
+    assert all(map(math.isnan, curve_network.predict(network, broken[-1:], inputs, times, values, 0.1)))

@@ -67,7 +67,10 @@ def test_training_is_the_same_to_the_bit_whoever_watches(
 
 
 def test_validation_features_and_head_give_the_measured_accuracy_and_loss(dataset: Digits) -> None:
-    for one in run(trainer_of(MUTUAL, dataset, needs=ALL))[1:]:
+    trainer = trainer_of(MUTUAL, dataset, needs=ALL)
+    for one in trainer.advance(Job(0, {}, 0, 2)):
+        if one.unit == 0:
+            continue
         shown = features_of(one)
         logits = F.linear(shown.validation, shown.weight, shown.bias)
         assert torch.equal(shown.validation_labels, dataset.split("validation").labels)
@@ -90,22 +93,30 @@ def test_training_features_are_those_of_the_training_pass_in_its_order(
 
     monkeypatch.setattr(trainer.target, "forward_features", spied)
     labels = [torch.cat([batch for _, batch in trainer.batches.epoch(epoch)]) for epoch in range(2)]
-    _, first, second = run(trainer)
+    shown = [
+        (features_of(one).train.clone(), features_of(one).train_labels.clone(), features_of(one).seed)
+        for one in trainer.advance(Job(0, {}, 0, 2))
+        if one.unit > 0
+    ]
     together = torch.cat(passed)
     assert len(together) == 2 * 48  # drop_last leaves 12 of 60 out
-    assert torch.equal(features_of(first).train, together[:48])
-    assert torch.equal(features_of(second).train, together[48:])
-    assert torch.equal(features_of(first).train_labels, labels[0])
-    assert torch.equal(features_of(second).train_labels, labels[1])
-    assert features_of(first).seed != features_of(second).seed
+    assert torch.equal(shown[0][0], together[:48])
+    assert torch.equal(shown[1][0], together[48:])
+    assert torch.equal(shown[0][1], labels[0])
+    assert torch.equal(shown[1][1], labels[1])
+    assert shown[0][2] != shown[1][2]
 
 
-def test_what_was_shown_belongs_to_the_receiver(dataset: Digits) -> None:
+def test_features_are_lent_and_heads_are_given(dataset: Digits) -> None:
     trainer = trainer_of(SINGLE, dataset, needs=ALL)
     shown = features_of(run(trainer, 1)[1])
-    before = [tensor.clone() for tensor in (shown.train, shown.validation, shown.weight)]
-    run(trainer, 3)
-    assert all(map(torch.equal, before, (shown.train, shown.validation, shown.weight)))
+    features, weight = shown.train.clone(), shown.weight.clone()
+    place = shown.train.data_ptr()
+    later = features_of(run(trainer, 3)[-1])
+    assert later.train.data_ptr() == place  # one epoch's memory, whatever the number of epochs
+    assert not torch.equal(shown.train, features)
+    assert torch.equal(shown.weight, weight)
+    assert not torch.equal(shown.weight, later.weight)
     assert not any(tensor.requires_grad for tensor in (shown.train, shown.validation, shown.weight))
     assert shown.train.dtype == torch.float32
 
@@ -155,6 +166,8 @@ def test_sizes_are_told_before_any_training(dataset: Digits) -> None:
 
 def test_a_recorder_allocates_once_and_gives_what_it_was_shown() -> None:
     recorder = FeatureRecorder(5)
+    recorder.record(torch.zeros(5, 3), torch.zeros(5, dtype=torch.int64))
+    recorder.begin()
     recorder.record(torch.ones(2, 3), torch.tensor([1, 2]))
     recorder.record(torch.full((2, 3), 2.0), torch.tensor([3, 4]))
     features, labels = recorder.taken()

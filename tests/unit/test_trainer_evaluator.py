@@ -191,3 +191,25 @@ def test_descriptions_that_say_how_they_are_trained_are_taken(dataset: Digits) -
     assert trainer.target.head.in_features == 12
     assert trainer.settings.lr == 0.2
     assert evaluator.parse(evaluator.translated(Wide(3)).to_json()) == Wide(3).recipe()
+
+
+def test_presets_of_a_space_reach_searchers_that_have_the_option(tmp_path: Any) -> None:
+    from automl_core import Study
+
+    def found(name: str, **options: Any) -> Any:
+        study = Study(
+            space="randaugment",
+            searcher=name,
+            preset="paper",
+            dataset="digits",
+            options={"dataset": {"validation": 0.2, "limit": 60}, "trainer": {"batch": 20, "cutout": 2, "pad": 1}}
+            | options,
+            workspace=tmp_path,
+        )
+        return study.spec
+
+    halving = found("hyperband")
+    assert halving.rungs == (1, 2, 4, 8, 16, 32, 64, 128)
+    assert (halving.searcher.options, halving.trials) == ({"eta": 2}, None)
+    assert found("hyperband", searcher={"eta": 4}).rungs == (2, 8, 32, 128)
+    assert found("random").searcher.options == {}

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
 from automl_vision import distortions
+from automl_vision.randaugment import RandAugment
 
 
 def grey(*rows: list[int]) -> Tensor:
@@ -172,3 +173,12 @@ def test_warp_fills_each_channel_with_its_own_value() -> None:
     moved = distortions.warp(colored(1, 2, 3).expand(2, 3, 4, 4), away, torch.tensor([7, 8, 9], dtype=torch.uint8))
     assert moved[0, :, 0].tolist() == [[7, 7, 1, 1], [8, 8, 2, 2], [9, 9, 3, 3]]
     assert torch.equal(moved[1], colored(1, 2, 3)[0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (3, 3)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_smallest_images_are_taken(size: tuple[int, int], channels: int) -> None:
+    images = torch.randint(0, 256, (14, channels, *size), dtype=torch.uint8)
+    augmented = RandAugment(3, 9)(images, torch.Generator().manual_seed(0))
+    assert augmented.shape == images.shape
+    assert augmented.dtype == torch.uint8

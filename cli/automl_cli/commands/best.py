@@ -34,7 +34,8 @@ def command(settings: Settings, study: str, trial: int | None) -> None:
     several = len(record.objectives) > 1
     chosen = _chosen(settings, study, front, trial) if trial is not None or not several else None
     if settings.json:
-        print_json({"front": [one.to_json() for one in front]} if chosen is None else chosen.to_json())
+        found = {"front": [one.to_json() for one in front]} if chosen is None else chosen.to_json()
+        print_json(found | ({} if record.ranking is None else {"ranked_by": record.ranking}))
     elif chosen is None:
         _print_front(settings, record, front)
     else:

@@ -11,6 +11,7 @@ import click
 
 from automl_cli.requests import parse_settings
 from automl_cli.settings import Settings
+from automl_core.auditing import MEASURED
 
 if TYPE_CHECKING:
     from automl_core.replaying import Replay, RungReplay, Standing
@@ -21,12 +22,14 @@ SHOWN = 20
 
 @click.command("replay")
 @click.argument("study")
-@click.option("--estimator", default="", metavar="NAME", help="A recorded one, or one that needs nothing but curves.")
+@click.option(
+    "--estimator", "estimators", multiple=True, metavar="NAME", help="A recorded one, or one of curves alone."
+)
 @click.option(
     "--set", "settings_given", metavar="estimator.OPTION=VALUE", multiple=True, help="An option of the estimator."
 )
 @click.pass_obj
-def command(settings: Settings, study: str, estimator: str, settings_given: tuple[str, ...]) -> None:
+def command(settings: Settings, study: str, estimators: tuple[str, ...], settings_given: tuple[str, ...]) -> None:
     """Rank STUDY by another estimator, and say which decisions would have changed.
 
     Every rung is decided anew for the trials that came there. Nothing is trained and nothing is written.
@@ -35,6 +38,11 @@ def command(settings: Settings, study: str, estimator: str, settings_given: tupl
     from automl_core import RequestError, Study
     from automl_core.records import Workspace
 
+    if len(estimators) > 1:
+        raise RequestError(
+            f"a replay takes one estimator, but got {' and '.join(estimators)}; replay the study once for each"
+        )
+    estimator = next(iter(estimators), "")
     given = Workspace(settings.workspace).record(study).spec.objects
     if given:
         arguments = ", ".join(f"{kind}=..." for kind in given)
@@ -79,7 +87,7 @@ def _rungs(found: Replay, unit: str) -> str:
         would = ("-", "-") if rung.error else (str(rung.same), str(len(rung.instead)))
         taus = tuple(agreement(audits[rung.budget].tau[which]) for which in ("recorded", "replayed"))
         rows.append((str(rung.budget), str(rung.came), str(rung.went_on), *would, *taus))
-    told = "  same, instead: would have gone on; tau: agreement with later values"
+    told = "  same, instead: would have gone on; tau: agreement of either with later values"
     lines = [f"  not replayed at {budget_text(one.budget, unit)}: {one.error}" for one in found.rungs if one.error]
     return "\n".join([table(titles, rows, right=titles), told, *lines])
 
@@ -115,18 +123,29 @@ def _best(found: Replay, unit: str) -> str:
     if not found.best:
         return "No trial has a value yet, so that there is none to choose."
     trials, others = ([one.trial for one in best] for best in (found.best, found.best_instead))
-    what = "The best trial" if len(found.objectives) == 1 else "The front"
-    where = f"at {budget_text(found.budget, unit)}"
+    alone = len(found.objectives) == 1
+    sentence = f"{'The best trial' if alone else 'The front'} at {budget_text(found.budget, unit)} would have been"
     if trials == others:
-        return f"{what} {where} would have been the same, {_named(found, found.best, 'recorded')}."
-    now, then = _named(found, found.best, "recorded"), _named(found, found.best_instead, "replayed")
-    return f"{what} {where} would have been {then or 'none'} instead of {now}."
+        sentence = f"{sentence} the same, {_numbers(trials, alone)}."
+    else:
+        sentence = f"{sentence} {_numbers(others, alone) or 'none'} instead of {_numbers(trials, alone)}."
+    return f"{sentence}\n{_what_was_made_of(found)}" if alone else sentence
 
 
-def _named(found: Replay, best: tuple[Standing, ...], which: str) -> str:
-    if len(best) == 1:
-        return f"trial {best[0].trial} ({_values(found, getattr(best[0], which))})"
-    return ", ".join(str(one.trial) for one in best)
+def _numbers(trials: list[int], alone: bool) -> str:
+    return ", ".join(f"trial {number}" if alone else str(number) for number in trials)
+
+
+def _what_was_made_of(found: Replay) -> str:
+    """Sets side by side what ranked the best trials, what would have, and what was measured."""
+    from automl_cli.output import table
+
+    names = list(dict.fromkeys((found.ranking, found.estimator, MEASURED)))
+    rows = []
+    for one in dict.fromkeys((*found.best_instead, *found.best)):
+        told = {MEASURED: one.measured, found.ranking: one.recorded, found.estimator: one.replayed}
+        rows.append((str(one.trial), *(_values(found, told[name]) for name in names)))
+    return table(("trial", *names), rows, right=("trial", *names))
 
 
 def _values(found: Replay, values: tuple[float, ...]) -> str:

@@ -102,8 +102,6 @@ class ImageBatches:
         """Training images that an epoch sees."""
         self.measured_images = len(measured)
         """Images to measure on."""
-        self.measured_count = -(-len(measured) // settings.evaluation_batch)
-        """Batches to measure on."""
         self._augment = Augmentation(
             pad=settings.pad, flip=dataset.flippable if settings.flip is None else settings.flip
         )

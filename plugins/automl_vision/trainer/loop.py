@@ -83,9 +83,10 @@ class CollaborativeTrainer(Evaluation):
         )
         self._learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
         self.forward = Forward(self.device, settings.precision)
-        watch = self._record if "features" in context.needs else None
+        self._seen = FeatureRecorder(self.batches.images)
+        self._measured_features = FeatureRecorder(self.batches.measured_images)
+        watch = self._seen.record if "features" in context.needs else None
         self.update = CollaborativeUpdate(self.networks, self._learners, self.forward, watch)
-        self._recorder: FeatureRecorder | None = None
         self._measured_frozen: dict[int, tuple[float, float]] = {}
         self._costs: dict[str, float] = {}
 
@@ -122,8 +123,7 @@ class CollaborativeTrainer(Evaluation):
     def _train_epoch(self) -> float:
         for learner in self._learners:
             learner.set_progress(self.epoch / self.context.max_budget)
-        if "features" in self.context.needs:
-            self._recorder = FeatureRecorder(self.batches.images)
+        self._seen.begin()
         for number, network in self.networks.items():
             network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
         total = torch.zeros(len(self._learners), dtype=torch.float64, device=self.device)
@@ -139,33 +139,28 @@ class CollaborativeTrainer(Evaluation):
         means: list[float] = (total / images_seen).tolist()
         return means[0] if bool(total.isfinite().all()) else float("nan")
 
-    def _record(self, features: Tensor, labels: Tensor) -> None:
-        if self._recorder is not None:
-            self._recorder.record(features, labels)
-
     def _set_learning_rate(self, batch: int) -> None:
         past = self.epoch + batch / self.batches.count
         for learner in self._learners:
             learner.set_learning_rate(self.settings.learning_rate(past, self.context.max_budget))
 
     def _observation(self, training: dict[str, float]) -> Observation:
-        recorder, self._recorder = self._recorder, None
-        validation = None if recorder is None else FeatureRecorder(self.batches.measured_images)
-        measured = self._measure(validation)
+        shows_features = "features" in self.context.needs and self.epoch > 0
+        measured = self._measure(self._measured_features if shows_features else None)
         accuracy, loss = measured[TARGET]
         of_nodes = {f"accuracy_{number}": measured[number][0] for number in sorted(measured)}
         self._find_costs(self.context.metrics - self._costs.keys())
         asked = {name: value for name, value in self._costs.items() if name in self.context.metrics}
         metrics = {"accuracy": accuracy, "loss": loss} | of_nodes | training | asked
-        features = None if recorder is None or validation is None else self._epoch_features(recorder, validation)
+        features = self._epoch_features() if shows_features else None
         network = LiveNetwork(self.target, self.batches.first) if "network" in self.context.needs else None
         return Observation(self.epoch, metrics, features, network)
 
-    def _epoch_features(self, training: FeatureRecorder, validation: FeatureRecorder) -> EpochFeatures:
+    def _epoch_features(self) -> EpochFeatures:
         head = self.target.head
         return EpochFeatures(
-            *training.taken(),
-            *validation.taken(),
+            *self._seen.taken(),
+            *self._measured_features.taken(),
             weight=head.weight.detach().clone(),
             bias=None if head.bias is None else head.bias.detach().clone(),
             seed=derive_seed(self.context.seed, "features", self.epoch),
@@ -188,6 +183,8 @@ class CollaborativeTrainer(Evaluation):
         Args:
             recorder: Is shown the target's features; None when nobody wants them.
         """
+        if recorder is not None:
+            recorder.begin()
         numbers = [number for number in self.networks if number not in self._measured_frozen]
         for number in numbers:
             self.networks[number].eval()

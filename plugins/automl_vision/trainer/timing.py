@@ -30,18 +30,22 @@ def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
     """
     torch.set_num_threads(trainer.context.threads)
     training = chain.from_iterable(trainer.batches.epoch(epoch) for epoch in repeat(0))
-    measuring = chain.from_iterable(trainer.batches.measured() for _ in repeat(0))
+    some = trainer.settings.batch  # of the images that are measured on at once, which are many
     with isolated_randomness(trainer.context.seed, trainer.device):
         step = _seconds(lambda: trainer.update(*next(training), progress=1.0), trainer.device)
-        look = _seconds(lambda: trainer.look(*next(measuring), list(trainer.networks)), trainer.device)
-    return step * trainer.batches.count + look * trainer.batches.measured_count
+        images, labels = next(trainer.batches.measured())
+        images, labels = images[:some], labels[:some]
+        look = _seconds(lambda: trainer.look(images, labels, list(trainer.networks)), trainer.device)
+    return step * trainer.batches.count + look * trainer.batches.measured_images / len(labels)
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Gives the mean seconds of a call, after a first one that warms up."""
+    """Gives the mean seconds of a call, after a first one that warms up; of that one where it takes long."""
+    begin, calls = time.perf_counter(), 1
     call()
     synchronise(device)
-    begin, calls = time.perf_counter(), 0
+    if time.perf_counter() - begin < PATIENCE:
+        begin, calls = time.perf_counter(), 0
     while calls < STEPS and time.perf_counter() - begin < PATIENCE:
         call()
         synchronise(device)
