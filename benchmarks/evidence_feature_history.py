@@ -190,6 +190,8 @@ def _search(piece: Piece) -> Line:
         best = study.best
         rows = [row for row in study.record.trials() if row.role == "candidate"]
         retrained = study.retrain(epochs=piece.epochs, repeats=RETRAININGS)
+        if {study.status, retrained["status"]} != {"finished"}:  # what is killed softly must not leave half a piece
+            raise RuntimeError(f"search and retraining must be finished, but are {study.status}, {retrained['status']}")
         return {
             "configuration": dict(best.configuration),
             "ranked by": best.value,

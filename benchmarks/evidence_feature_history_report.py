@@ -107,7 +107,7 @@ def cells(lines: Sequence[Line], results: Path) -> tuple[Any, list[str]]:
         "feature-history": {at: [line["accuracies"][at - 1]["vote"] for line in lines] for at in stages},
     }
     found, rows = [], []
-    drawn, panel = figure(1, 1, 5.6, 3.2)
+    drawn, panel = figure(1, 1, 7.6, 3.0)
     for place, (name, by_stage) in enumerate(estimates.items()):
         told = {at: _tau(values, final) for at, values in by_stage.items()}
         found.append({"estimator": name, "tau": {str(at): one for at, one in told.items()}})
@@ -118,7 +118,7 @@ def cells(lines: Sequence[Line], results: Path) -> tuple[Any, list[str]]:
         panel.errorbar(offsets, taus[:, 0], yerr=bars, fmt="o", color=COLOURS[place], markersize=4, label=name)
     panel.set_xticks(np.arange(len(stages)), [f"epoch {at} of {total}" for at in stages])
     panel.set(ylabel="Kendall's tau to the end", ylim=(-0.6, 1.05))
-    panel.legend(frameon=False, fontsize=7, loc="lower right", ncols=2)
+    panel.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     save(drawn, results / "results" / f"{NAME}-cells.png")
     heads = ("estimator", *(f"tau at epoch {at} of {total}" for at in stages))
     title = f"### (b) How well {len(lines)} cells are ranked early"
