@@ -88,7 +88,7 @@ def test_presets_fit_the_trainer(space: str, preset: str, tmp_path: Path) -> Non
         == {
             ("nas-bench-201", "quick"): {"cells": 1, "channels": 8},
             ("nas-bench-201", "paper"): {"cells": 5, "channels": 16},
-            ("resnet-scaling", "quick"): {"width": 16},
+            ("resnet-scaling", "quick"): {"width": 8},
             ("resnet-scaling", "paper"): {"limit": 2.0, "width": 64},
         }[space, preset]
     )
