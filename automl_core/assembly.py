@@ -181,11 +181,12 @@ class Assembly:
 
     def estimators(self) -> Mapping[str, Estimator]:
         """Builds and starts all estimators, fresh, the ranking one first."""
-        built: dict[str, Estimator] = {}
-        problem = replace(self.problem, min_budget=self.spec.rungs[0])  # where trials are compared first
-        for part in self.spec.estimators:
-            built[part.name] = self.registry.create("estimator", part.name, part.options)
-            built[part.name].start(problem)
+        return {part.name: self.estimator(part.name, part.options) for part in self.spec.estimators}
+
+    def estimator(self, name: str, options: Mapping[str, Json]) -> Estimator:
+        """Builds and starts an estimator; its problem's least budget is the one at which trials are compared first."""
+        built: Estimator = self.registry.create("estimator", name, options)
+        built.start(replace(self.problem, min_budget=self.spec.rungs[0]))
         return built
 
     def curve_estimators(self) -> Mapping[str, Estimator]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl_core.engine.state import Trial
@@ -122,9 +121,7 @@ def reestimator(study: Study, name: str, options: Mapping[str, Mapping[str, Json
         )
 
     def make() -> Estimator:
-        built: Estimator = assembly.registry.create("estimator", name, given)
-        built.start(replace(assembly.problem, min_budget=study.spec.rungs[0]))
-        return built
+        return assembly.estimator(name, given)
 
     needs = sorted(make().needs)
     if needs:
