@@ -31,6 +31,9 @@ OPERATIONS = (
 INPUTS = 2
 NODES = 4
 
+EDGES = tuple((source, node) for node in range(INPUTS, INPUTS + NODES) for source in range(node))
+"""(source, node) of every edge that a cell may have: node 2 from 0 and 1, node 3 from 0 to 2, and so on; 14 in all."""
+
 Application = tuple[str, int]
 """An operation and the number of what it is applied to."""
 
