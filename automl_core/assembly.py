@@ -83,6 +83,10 @@ class Assembly:
         self._check_fidelity(searcher)  # first, for it has the better reason than what a start refuses
         searcher.start(self.problem)
         self.evaluator.check_budgets(searcher.rungs())
+        self.own_setting: Mapping[str, Json] = {"evaluator": searcher.evaluator} if searcher.evaluator else {}
+        """Setting of the searcher's own support trials."""
+        if self.own_setting:
+            self.workbench(self.own_setting).evaluator.check(self.space, self.dataset)
         self.planned_trials = searcher.planned_trials
         self.spec = replace(self.spec, rungs=searcher.rungs())
         self.notes = self._check_estimators()
@@ -194,11 +198,15 @@ class Assembly:
         return {name: one for name, one in self.estimators().items() if not one.needs}
 
     def workbench(self, setting: Mapping[str, Json]) -> Bench:
-        """Gives evaluator and data set under ``{"dataset": {...}, "trainer": {...}}``; ``{}`` means the study's."""
+        """Gives evaluator and data set under a setting; ``{}`` means the study's.
+
+        ``{"dataset": {...}, "trainer": {...}}`` is a retraining's, ``{"evaluator": name}`` that of the searcher's own
+        support trials, which are trained on the study's data and, where their description does not say otherwise, with
+        the study's trainer.
+        """
         key = repr(sorted(setting.items())) if setting else "{}"
         if key not in self._benches:
-            dataset = Part(**setting["dataset"]) if setting.get("dataset") else None
-            self._benches[key] = self._bench(self.spec, dataset, setting["trainer"])
+            self._benches[key] = self._own_bench(setting) if "evaluator" in setting else self._other_bench(setting)
         return self._benches[key]
 
     def identity(self, setting: Mapping[str, Json]) -> Json:
@@ -212,6 +220,29 @@ class Assembly:
             "trainer": asdict(trainer) if is_dataclass(trainer) and not isinstance(trainer, type) else None,
             "dataset": bench.dataset.fingerprint() if bench.dataset is not None else None,
         }
+
+    def _own_bench(self, setting: Mapping[str, Json]) -> Bench:
+        """Builds the evaluator of the searcher's own support trials, beside the study's data set.
+
+        Raises:
+            RequestError: When it does not take that data set.
+        """
+        factory: type[Evaluator] = self.registry.load("evaluator", setting["evaluator"])
+        trainer = self.spec.trainer if factory.settings is not None else {}
+        evaluator = build_evaluator(Part(setting["evaluator"]), trainer, {}, self.registry)
+        evaluator.attach(self.workspace, self.space)
+        if evaluator.dataset_kinds and (self.dataset is None or self.dataset.kind not in evaluator.dataset_kinds):
+            raise RequestError(
+                f"searcher {self.spec.searcher.name!r} trains by evaluator {setting['evaluator']!r}, which takes "
+                f"{' or '.join(sorted(evaluator.dataset_kinds))}, but the study has "
+                f"{'no data set' if self.dataset is None else f'data set {self.dataset.name!r}'}; choose another "
+                "--searcher, or an --evaluator and --dataset that train"
+            )
+        return Bench(evaluator, self.dataset, dict)
+
+    def _other_bench(self, setting: Mapping[str, Json]) -> Bench:
+        dataset = Part(**setting["dataset"]) if setting.get("dataset") else None
+        return self._bench(self.spec, dataset, setting["trainer"])
 
     def _bench(self, spec: StudySpec, dataset: Part | None, trainer: Mapping[str, Json]) -> Bench:
         evaluator = build_evaluator(spec.evaluator, trainer, self.objects, self.registry)

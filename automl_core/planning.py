@@ -29,8 +29,11 @@ def plan(study: Study) -> dict[str, Json]:
     spec, assembly = study.spec, study.assembly
     device = _device(study)
     seconds = _seconds_per_unit(study, device)
-    trials, units = _rehearse(study) or (spec.trials, None)
+    trials, units, own = _rehearse(study) or (spec.trials, None, 0)
     notes = list(study.notes)
+    if own:
+        trained = assembly.workbench(assembly.own_setting).evaluator.unit
+        notes.append(f"the searcher trains {own} {trained} of its own first; the expected time is without them")
     if trials == 0:
         notes.append("nothing would be trained: no configuration was found that keeps the constraints")
     return {
@@ -59,24 +62,29 @@ def plan(study: Study) -> dict[str, Json]:
     }
 
 
-def _rehearse(study: Study) -> tuple[int, int] | None:
+def _rehearse(study: Study) -> tuple[int, int, int] | None:
     """Lets a fresh searcher search with random values in place of trainings.
 
     Returns:
-        Trials begun and units trained; None where that would take more than ``REHEARSED_JOBS`` or
-        ``REHEARSED_SECONDS``.
+        Candidates begun, their units, and units of the searcher's own support trials; None where that would take more
+        than ``REHEARSED_JOBS`` or ``REHEARSED_SECONDS``.
     """
     searcher, generator = study.assembly.searcher(), Random(derive_seed(study.spec.seed, "rehearsal"))
-    trials = units = 0
+    trials = candidates = units = own = 0
     end = time.monotonic() + REHEARSED_SECONDS
     for _ in range(REHEARSED_JOBS):
         job = searcher.ask(trials)
         if job is None:
-            return trials, units
+            return candidates, units, own
+        if job.role == "candidate":
+            candidates += job.trial == trials
+            units += job.to_budget - job.from_budget
+        else:
+            own += job.to_budget - job.from_budget
         trials = max(trials, job.trial + 1)
-        units += job.to_budget - job.from_budget
         values = tuple(generator.random() for _ in study.assembly.objectives)
-        searcher.tell(job, Outcome("done", job.to_budget, values=values))
+        report = searcher.imagine(job) if job.role == "support" else None
+        searcher.tell(job, Outcome("done", job.to_budget, values=values, report=report))
         if time.monotonic() > end:
             return None
     return None

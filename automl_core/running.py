@@ -20,6 +20,7 @@ from automl_core.engine.state import StudyState
 from automl_core.engine.worker import Worker
 from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.plugins import get_registry
+from automl_core.types import OVER
 
 if TYPE_CHECKING:
     from automl_core.assembly import Assembly
@@ -137,7 +138,7 @@ def _resources(assembly: Assembly, journal: StudyJournal, store: Store, executor
         journal=journal,
         store=store,
         executor=executor,
-        artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity),
+        artefacts=Artefacts(assembly.problem, assembly.workbench, assembly.identity, assembly.own_setting),
         workers=assembly.spec.workers,
         constraints=assembly.constraints,
         fixed_metrics=assembly.evaluator.fixed_metrics,
@@ -230,6 +231,12 @@ def _ending(engine: Engine) -> str:
 
 def _first_failure(engine: Engine) -> str:
     candidates = [trial for trial in engine.state.trials if trial.job.role == "candidate"]
+    own = [trial for trial in engine.state.trials if trial.job.role == "support" and trial.status in OVER]
+    if not candidates and own:
+        return (
+            f"the search must train {own[0].label or 'a support trial'} before it can ask for a candidate, but trial "
+            f"{own[0].number} {own[0].status}: {reason(own[0].error)}"
+        )
     if not candidates:
         return (
             "a search must find a configuration to begin with, but the space's rules and the constraints allow none; "

@@ -9,7 +9,7 @@ from typing import Literal
 from automl_core.engine.worker import Workbench
 from automl_core.interfaces import ArtefactRequest, Description, Problem
 from automl_core.randomness import digest
-from automl_core.types import Job, Json, Split
+from automl_core.types import EMPTY, Job, Json, Split
 
 Purpose = Literal["artefact", "baseline", "retraining", "control"]
 
@@ -43,6 +43,7 @@ class Artefacts:
         problem: The study's problem; its seed is part of every address.
         workbench: Gives evaluator and data set for a setting.
         identity: Gives JSON that says what evaluator, data and trainer a setting stands for.
+        own: Setting of the searcher's own support trials.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Artefacts:
         problem: Problem,
         workbench: Callable[[Mapping[str, Json]], Workbench],
         identity: Callable[[Mapping[str, Json]], Json],
+        own: Mapping[str, Json] = EMPTY,
     ) -> None:
         self.problem = problem
         self.workbench = workbench
         self.identity = identity
+        self.own = own
 
     def address(self, request: ArtefactRequest, setting: Mapping[str, Json]) -> str:
         """Hashes all that an artefact's content follows from, the study's seed included."""
@@ -121,8 +124,9 @@ class Artefacts:
 
     def subject(self, job: Job, is_artefact: bool) -> Subject:
         """Gives what a job trains."""
-        if not is_artefact:
+        if job.role == "candidate":
             return Subject(self.problem.space.decode(job.configuration), self.problem.max_budget, "search", {})
         told = job.instruction
-        evaluator = self.workbench(told["setting"]).evaluator
-        return Subject(evaluator.parse(told["description"]), told["max_budget"], told["split"], told["setting"])
+        setting = told["setting"] if is_artefact else self.own
+        description = self.workbench(setting).evaluator.parse(told["description"])
+        return Subject(description, told["max_budget"], told["split"] if is_artefact else "search", setting)

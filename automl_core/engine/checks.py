@@ -65,7 +65,23 @@ def _broken_rule(job: Job, state: StudyState) -> str:
             return "a trial must keep its role and its configuration"
     elif not all(type(value) in PLAIN for value in job.configuration.values()):
         return "a configuration must hold plain values (bool, int, float, str, None)"
-    return "" if _survives_json(job.instruction) else "an instruction must be plain JSON that is read back equal"
+    if not _survives_json(job.instruction):
+        return "an instruction must be plain JSON that is read back equal"
+    return _broken_by_support(job, state) if job.role == "support" else ""
+
+
+def _broken_by_support(job: Job, state: StudyState) -> str:
+    """Gives the rule that a searcher's own support trial breaks."""
+    told = job.instruction
+    if not state.searcher.evaluator:
+        return "a searcher that asks for support trials must name the evaluator that trains them"
+    if not isinstance(told, dict) or not {"description", "max_budget"} <= set(told):
+        return "the instruction of a support trial must hold its description and its max_budget"
+    if not (type(told["max_budget"]) is int and job.from_budget < job.to_budget <= told["max_budget"]):
+        return "a support trial must have from_budget < to_budget <= max_budget of its instruction"
+    if job.trial < state.next_trial and told["description"] != state.trials[job.trial].job.instruction["description"]:
+        return "a support trial must keep its description"
+    return ""
 
 
 def _survives_json(value: Json) -> bool:

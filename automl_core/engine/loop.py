@@ -203,7 +203,8 @@ class Engine:
                 requires, wanted = self.resources.artefacts.of(self.resources.artefacts.subject(job, False))
             except Exception:  # noqa: BLE001 - whatever a space or an evaluator raises fails the trial alone
                 error = traceback.format_exc()
-        self._journal_ask(job, "", None, requires)
+        label = str(job.instruction.get("label", "")) if job.role == "support" else ""
+        self._journal_ask(job, label, None, requires)
         known = Outcome("failed", job.from_budget, error=error) if error else self.state.known(job)
         if known is not None:
             self._journal_tell(job.trial, known)

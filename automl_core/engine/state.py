@@ -100,7 +100,7 @@ class StudyState:
     def asked(self, job: Job, label: str = "", address: str | None = None, requires: tuple[str, ...] = ()) -> Trial:
         """Takes in a job that was asked for; ``requires`` are addresses of artefacts that it waits for."""
         if job.trial == len(self.trials):
-            key = address or (self.key(job.configuration) if job.role == "candidate" else "")
+            key = address or self._key_of(job)
             seed = derive_seed(self.problem.seed, key)
             self.trials.append(Trial(job, key, seed, label, address, requires))
         trial = self.trials[job.trial]
@@ -176,6 +176,10 @@ class StudyState:
         curve = tuple(point for point in self.trials[twin].curve if first <= point.unit <= job.to_budget)
         return replace(outcome, curve=curve, cost=0.0)
 
+    def _key_of(self, job: Job) -> str:
+        """Hashes what a searcher's trial trains: its configuration, or the description of a support trial."""
+        return self.key(job.configuration) if job.role == "candidate" else digest(job.instruction["description"])
+
     def key(self, configuration: Mapping[str, Json]) -> str:
         """Hashes a configuration's canonical form."""
         return trial_key(self.problem.space, configuration)
@@ -209,7 +213,10 @@ class StudyState:
     def _status(self, trial: Trial, outcome: Outcome) -> str:
         if outcome.status != "done":
             return outcome.status
-        if trial.address is not None or trial.budget >= self.problem.max_budget:
+        own = trial.job.role == "support"
+        if trial.address is not None or trial.budget >= (
+            trial.job.instruction["max_budget"] if own else self.problem.max_budget
+        ):
             return "completed"
         return "paused" if self.searcher.may_continue(trial.number) else "stopped"
 

@@ -193,7 +193,7 @@ class Worker:
         bench = self.workbench(task.setting)
 
         def estimators() -> Mapping[str, Estimator]:
-            return bench.estimators() if task.address is None else {}  # nobody ranks an artefact
+            return bench.estimators() if task.job.role == "candidate" else {}  # nobody ranks anything else
 
         context = Context(
             seed=task.seed,
@@ -203,7 +203,7 @@ class Worker:
             artefacts=tuple(map(self._artefact, task.requires)),
             device=bench.evaluator.resolve_device(self.device),
             threads=self.threads or 1,
-            metrics=self.metrics,
+            metrics=self.metrics if task.job.role == "candidate" or task.address is not None else frozenset(),
             needs=frozenset().union(*(one.needs for one in estimators().values())),
         )
 

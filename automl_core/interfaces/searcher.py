@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from automl_core.errors import ReplayError
 from automl_core.interfaces.space import SearchSpace
-from automl_core.types import Job, Objective, Outcome
+from automl_core.types import Job, Json, Objective, Outcome
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,22 @@ class Searcher(ABC):
     A searcher is deterministic: from the problem's seed and the order of its ``ask`` and ``tell`` calls follow all
     its decisions. It draws random numbers through :mod:`automl_core.sampling` or :mod:`automl_core.randomness`,
     never from a global generator.
+
+    One that trains something of its own, such as a supernet, names an :attr:`evaluator` and asks for it in support
+    trials: jobs with the role ``support``, no configuration, and an instruction that holds
+
+    - ``description``: JSON for that evaluator's ``parse``; what follows from it is seeded by it and by the study;
+    - ``max_budget``: the budget at which the trial will be complete, in that evaluator's unit;
+    - ``label``: what it is, for ``show``;
+    - whatever else the evaluation's ``advance`` reads from its job, which may change from job to job.
+
+    What the evaluation reports comes back in ``Outcome.report``.
     """
 
     problem: Problem
+
+    evaluator: str = ""
+    """Registered name of the evaluator that trains its own support trials; empty when it has none."""
 
     multi_fidelity: bool = True
     """Whether it compares trials at budgets below the maximum; an option may decide it in the constructor."""
@@ -86,6 +99,10 @@ class Searcher(ABC):
     @abstractmethod
     def finished(self) -> bool:
         """Whether no further job will ever be asked for, apart from those still out."""
+
+    def imagine(self, job: Job) -> Json:
+        """Gives a report that one of its own support trials might give, for rehearsals without any training."""
+        return None
 
     def may_continue(self, trial: int) -> bool:
         """Whether a job for this trial may still come, so that its checkpoint must be kept."""
