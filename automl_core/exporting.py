@@ -12,7 +12,7 @@ from automl_core.errors import RequestError
 from automl_core.interfaces import Context
 from automl_core.journal import TrialUpdate
 from automl_core.records import TrialRow, plain
-from automl_core.retraining import LABEL, candidate, refuse_untrained
+from automl_core.retraining import LABEL, candidate, refuse_untrained, sized_space
 from automl_core.storage import MANIFEST
 from automl_core.types import Json
 
@@ -58,7 +58,8 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
             _copy_artefact(study, retrained[0], temporary)
         else:
             _from_checkpoint(study, chosen, temporary)
-        description = study.assembly.space.decode(chosen.configuration)
+        setting = retrained[0].instruction["setting"] if retrained else {}
+        description = sized_space(study, setting).decode(chosen.configuration)
         document = {
             "space": study.spec.space.name,
             "configuration": dict(chosen.configuration),

@@ -101,15 +101,15 @@ def choose_preset(
     preset = dict(presets[name])
     if space.default_evaluator != evaluator_name:
         preset.pop("space", None)  # an evaluator knows the options of its own space alone
-    return _deep_merged(preset, space.presets(evaluator_name).get(name, EMPTY))
+    return deep_merged(preset, space.presets(evaluator_name).get(name, EMPTY))
 
 
-def _deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Puts one nested mapping over another: mappings are merged, everything else is replaced."""
     merged = dict(base)
     for name, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _deep_merged(merged[name], value) if both else value
+        merged[name] = deep_merged(merged[name], value) if both else value
     return merged
 
 

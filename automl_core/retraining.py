@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from automl_core.building import build_dataset, build_evaluator
+from automl_core.building import build_dataset, build_evaluator, build_space
 from automl_core.engine.artefacts import Purpose
 from automl_core.engine.progress import Progress
 from automl_core.engine.state import Trial
 from automl_core.errors import RequestError, StudyFailed, reason
-from automl_core.interfaces import ArtefactRequest, Dataset, Evaluator
+from automl_core.interfaces import ArtefactRequest, Dataset, Evaluator, SearchSpace
 from automl_core.records import TrialRow, plain
-from automl_core.resolving import choose_preset, split_options
+from automl_core.resolving import choose_preset, deep_merged, split_options
 from automl_core.spec import Part
 from automl_core.types import OVER, Json
 
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
     from automl_core.study import Study
 
 LABEL = "retraining"
+REPEATS = 5
 
 
 def retrain(
     study: Study,
     trial: int | None,
     epochs: int | None,
-    repeats: int,
+    repeats: int | None,
     dataset: str | None,
     preset: str | None,
     options: Mapping[str, Mapping[str, Json]],
     progress: Progress,
     time_limit: float | None = None,
+    average: int | None = None,
 ) -> dict[str, Json]:
     """Trains a candidate and its controls ``repeats`` times each, as support trials of the study.
 
@@ -40,16 +43,19 @@ def retrain(
         study: A study that has been run.
         trial: The candidate; the best one when None.
         epochs: Budget of each training; that of the preset when one is given, else the study's maximum.
-        repeats: Number of trainings, each with its own seed.
+        repeats: Number of trainings, each with its own seed; that of the preset, or else 5, when None.
         dataset: Another data set than the study's.
-        preset: Another preset's trainer options than the study's.
-        options: Options of ``dataset`` and ``trainer`` that win over those.
+        preset: Another preset's trainer options than the study's, and what else it says of retraining.
+        options: Options of ``dataset``, ``trainer`` and ``space`` that win over those. Those of the space size what a
+            configuration stands for, such as the number of cells; the configuration must be one of it all the same.
         progress: Watches.
         time_limit: Seconds after which to stop; calling again goes on.
+        average: Over how many of the last epochs each training's value is the mean; that of the preset, or else 1,
+            when None.
 
     Returns:
-        JSON: ``trial``, ``epochs``, ``dataset``, ``metric``, ``status``, and per label (the retraining and each
-        control) the test values, their mean and their sample standard deviation.
+        JSON: ``trial``, ``epochs``, ``dataset``, ``metric``, ``average``, ``status``, and per label (the retraining and
+        each control) the test values, their mean and their sample standard deviation.
 
     Raises:
         RequestError: For an unknown trial, or numbers that are not above 0.
@@ -59,16 +65,24 @@ def retrain(
 
     refuse_untrained(study, "a retraining")
     chosen = candidate(study, trial)
+    setting, published = _setting(study, dataset, preset, options)
+    repeats = repeats if repeats is not None else published.get("repeats", REPEATS)
     if repeats < 1:
         raise RequestError(f"repeats must be above 0, but got {repeats}; pass --repeats 1 or more")
-    setting, preset_budget = _setting(study, dataset, preset, options)
-    budget = epochs if epochs is not None else preset_budget or study.spec.max_budget
+    budget = epochs if epochs is not None else published.get("max_budget") or study.spec.max_budget
     if budget < 1:
         raise RequestError(f"epochs must be above 0, but got {budget}; pass --epochs 1 or more")
+    average = average if average is not None else min(published.get("average", 1), budget)
+    if not 1 <= average <= budget:
+        raise RequestError(
+            f"average must be from 1 to the number of epochs ({budget}), but got {average}; pass --average 1 to report "
+            "the last epoch alone"
+        )
     assembly = study.assembly
     bench = assembly.workbench(setting)
-    bench.evaluator.check(assembly.space, bench.dataset)
-    subject = bench.evaluator.translated(assembly.space.decode(chosen.configuration))
+    space = sized_space(study, setting)
+    bench.evaluator.check(space, bench.dataset)
+    subject = bench.evaluator.translated(space.decode(chosen.configuration))
     subjects = {LABEL: subject, **bench.evaluator.controls(subject)}
     trained: dict[str, list[Trial]] = {}
     with session(study, time_limit, progress, searches=False) as engine:
@@ -79,6 +93,7 @@ def retrain(
             trained[label] = engine.train(requests, purpose, of=chosen.number, setting=setting)
     progress.finished(study)
     _refuse_failures(trained)
+    metric = assembly.objectives[0].metric
     data = setting["dataset"] if setting else None
     name = data["name"] if data else study.spec.dataset.name if study.spec.dataset is not None else None
     return {
@@ -86,10 +101,13 @@ def retrain(
         "trial": chosen.number,
         "epochs": budget,
         "dataset": name,
-        "metric": assembly.objectives[0].metric,
+        "metric": metric,
         "repeats": repeats,
+        "average": average,
         "status": engine.cut_short or "finished",
-        "results": [_result(label, trials) for label, trials in trained.items()],
+        "results": [
+            _result(label, trials, assembly.objectives[0].metric, average) for label, trials in trained.items()
+        ],
     }
 
 
@@ -126,16 +144,37 @@ def _preset(study: Study, evaluator: Evaluator, dataset: Dataset | None, name: s
     return choose_preset(evaluator, dataset, name, study.assembly.space, study.spec.evaluator.name)
 
 
+def sized_space(study: Study, setting: Mapping[str, Json]) -> SearchSpace:
+    """Gives the study's search space as a retraining's setting sizes it: its configurations stand for others there.
+
+    Raises:
+        RequestError: For a wrong option, or a study whose space was given as an object.
+    """
+    sizes = setting.get("space")
+    if not sizes:
+        return study.assembly.space
+    part = study.spec.space
+    if part.given:
+        raise RequestError(
+            "a retraining with options of the space needs a space by name, but the study was given an object; leave "
+            f"space.{next(iter(sizes))} out"
+        )
+    return build_space(replace(part, options={**part.options, **sizes}), {}, study.assembly.registry)
+
+
 def _setting(
     study: Study, dataset: str | None, preset: str | None, options: Mapping[str, Mapping[str, Json]]
-) -> tuple[dict[str, Json], int | None]:
-    """Gives what differs from the study's own data set and trainer, and the preset's budget if one was named."""
+) -> tuple[dict[str, Json], Mapping[str, Any]]:
+    """Gives what differs from the study's own data set, trainer and space, and the preset that was named, if any.
+
+    What a preset has under ``retrain`` goes before the rest of it.
+    """
     by_part = split_options(options)
-    misplaced = [part for part, values in by_part.items() if values and part not in ("dataset", "trainer")]
+    misplaced = [part for part, values in by_part.items() if values and part not in ("dataset", "trainer", "space")]
     if misplaced:
-        raise RequestError(f"a retraining takes options of dataset and trainer, but got some of {misplaced[0]}")
-    if dataset is None and preset is None and not by_part["dataset"] and not by_part["trainer"]:
-        return {}, None
+        raise RequestError(f"a retraining takes options of dataset, trainer and space, but got some of {misplaced[0]}")
+    if dataset is None and preset is None and not any(by_part.values()):
+        return {}, {}
     spec, assembly = study.spec, study.assembly
     same = dataset is None or (spec.dataset is not None and dataset == spec.dataset.name)
     if spec.dataset is not None and spec.dataset.given and same:
@@ -146,18 +185,22 @@ def _setting(
         recorded = {key: value for key, value in recorded.items() if key not in theirs}
     name = dataset or (spec.dataset.name if spec.dataset is not None else None)
     chosen = None if name is None else Part(name, {**recorded, **by_part["dataset"]})
-    trainer, budget = spec.trainer, None
+    published: Mapping[str, Any] = {}
     if preset is not None:
         evaluator = build_evaluator(spec.evaluator, {}, assembly.objects, assembly.registry)
         evaluator.attach(study.workspace, assembly.space)
         data = build_dataset(chosen, evaluator, assembly.space, assembly.objects, assembly.registry)
         found = _preset(study, evaluator, data, preset)
-        trainer, budget = found.get("trainer", {}), found.get("max_budget")
+        # A space's options belong to its configurations; those that only size a network a preset has under ``retrain``.
+        alone = {key: value for key, value in found.items() if key != "space"}
+        published = deep_merged(alone, found.get("retrain", {}))
+    sizes = {**published.get("space", {}), **by_part["space"]}
     setting = {
         "dataset": None if chosen is None else {"name": chosen.name, "options": dict(chosen.options)},
-        "trainer": {**trainer, **by_part["trainer"]},
+        "trainer": {**(spec.trainer if preset is None else published.get("trainer", {})), **by_part["trainer"]},
+        **({"space": sizes} if sizes else {}),
     }
-    return setting, budget
+    return setting, published
 
 
 def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
@@ -168,8 +211,9 @@ def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
                 raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {why}")
 
 
-def _result(label: str, trials: list[Trial]) -> dict[str, Json]:
-    values = [trial.values[0] for trial in trials if trial.status == "completed" and trial.values]
+def _result(label: str, trials: list[Trial], metric: str, average: int) -> dict[str, Json]:
+    done = [trial for trial in trials if trial.status == "completed" and trial.values]
+    values = [statistics.fmean(point.metrics[metric] for point in trial.curve[-average:]) for trial in done]
     result = {
         "label": label,
         "trials": [trial.number for trial in trials],

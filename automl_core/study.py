@@ -352,12 +352,13 @@ class Study:
         self,
         trial: int | None = None,
         epochs: int | None = None,
-        repeats: int = 5,
+        repeats: int | None = None,
         dataset: str | None = None,
         preset: str | None = None,
         options: Mapping[str, Mapping[str, Json]] = EMPTY,
         progress: Progress | None = None,
         time_limit: float | None = None,
+        average: int | None = None,
     ) -> dict[str, Json]:
         """Trains a candidate anew on training + validation data and measures it on the test data.
 
@@ -365,7 +366,8 @@ class Study:
         """
         from automl_core.retraining import retrain
 
-        return retrain(self, trial, epochs, repeats, dataset, preset, options, progress or Progress(), time_limit)
+        watched = progress or Progress()
+        return retrain(self, trial, epochs, repeats, dataset, preset, options, watched, time_limit, average)
 
     def replay(self, estimator: str, options: Mapping[str, Mapping[str, Json]] = EMPTY) -> Replay:
         """Says which decisions would have changed with another estimator. See :func:`automl_core.replaying.replay`."""

@@ -22,6 +22,7 @@ from automl_core.engine.progress import Progress
 from automl_core.plugins import use_registry
 from automl_core.records import Workspace
 from automl_core.storage import DamagedError
+from automl_core.testing.doubles import ToySpace
 from automl_core.types import Observation
 
 
@@ -463,7 +464,11 @@ def test_interrupted_retraining_goes_on(tmp_path: Path) -> None:
     ({"epochs": -2}, "epochs must be above 0"),
     ({"trial": 99}, "must name a candidate of study 'study', but got 99"),
     ({"preset": "thesis"}, "unknown preset 'thesis'"),
-    ({"options": {"searcher": {"eta": 2}}}, "options of dataset and trainer"),
+    ({"average": 0}, "average must be from 1 to the number of epochs"),
+    ({"average": 3, "epochs": 2}, r"number of epochs \(2\), but got 3"),
+    ({"options": {"space": {"digits": 3}}}, "exactly"),
+    ({"options": {"space": {"width": 3}}}, "unknown option"),
+    ({"options": {"searcher": {"eta": 2}}}, "options of dataset, trainer and space"),
 ])  # fmt: skip
 def test_wrong_retrainings(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
     study = toy(tmp_path).run()
@@ -471,6 +476,45 @@ def test_wrong_retrainings(settings: dict[str, Any], message: str, tmp_path: Pat
     with pytest.raises(RequestError, match=message):
         study.retrain(**settings)
     assert shown(tmp_path) == before
+
+
+def test_a_retraining_may_size_what_the_configuration_stands_for(tmp_path: Path) -> None:
+    study = toy(tmp_path / "w").run()
+    plain, larger = (study.retrain(repeats=1, options={"space": space}) for space in ({}, {"choices": 8}))
+    assert plain["results"][0]["trials"] != larger["results"][0]["trials"]
+    assert plain["results"][0]["mean"] > larger["results"][0]["mean"], "the same digits are less of more choices"
+    study.export(tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "description.json").read_text())
+    searched = study.assembly.space.decode(study.best.configuration).to_json()["accuracy"]
+    assert written["description"]["accuracy"] == pytest.approx(searched * 3 / 7), "that of the latest retraining"
+
+
+def test_a_space_as_an_object_is_not_sized(tmp_path: Path) -> None:
+    study = toy(tmp_path, space=ToySpace(digits=4), options={}).run()
+    with pytest.raises(RequestError, match="needs a space by name"):
+        study.retrain(options={"space": {"choices": 8}})
+
+
+def test_values_are_means_of_the_last_epochs_where_that_is_asked_for(tmp_path: Path) -> None:
+    study = toy(tmp_path).run()
+    one, three = study.retrain(repeats=2, epochs=5), study.retrain(repeats=2, epochs=5, average=3)
+    assert one["results"][0]["trials"] == three["results"][0]["trials"], "nothing is trained again for it"
+    tells = {payload["trial"]: payload["outcome"] for kind, payload in study.record.journal.events() if kind == "tell"}
+    curves = [tells[number]["curve"] for number in one["results"][0]["trials"]]
+    assert one["results"][0]["values"] == [curve[-1][1]["accuracy"] for curve in curves]
+    expected = [sum(point["accuracy"] for _, point in curve[-3:]) / 3 for curve in curves]
+    assert three["results"][0]["values"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_preset_may_say_how_its_retraining_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"max_budget": 6, "repeats": 2, "average": 4, "space": {"choices": 8}}
+    monkeypatch.setattr(ToySpace, "presets", lambda *_: {"paper": {"max_budget": 9, "retrain": said}})
+    study = toy(tmp_path).run()
+    assert study.spec.max_budget == 4
+    report = study.retrain(preset="paper")
+    assert (report["epochs"], report["repeats"], report["average"]) == (6, 2, 4)
+    assert study.retrain(preset="paper", options={"space": {"choices": 4}})["results"] != report["results"]
+    assert study.retrain(preset="paper", epochs=2, repeats=1)["average"] == 2, "no more than there are"
 
 
 def test_export_takes_the_checkpoint_or_else_the_retraining(tmp_path: Path) -> None:

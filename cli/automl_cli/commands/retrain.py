@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @click.argument("study")
 @click.option("--trial", type=int, help="Which trial's configuration.  [default: the best]")
 @click.option("--epochs", type=int, help="How long.  [default: the study's maximum budget]")
-@click.option("--repeats", type=int, default=5, show_default=True, help="How many times, with a seed each.")
+@click.option("--repeats", type=int, help="How many times, with a seed each.  [default: the preset's, or else 5]")
+@click.option("--average", type=int, help="Report the mean of the last so many epochs.  [default: the preset's, or 1]")
 @click.option("--dataset", metavar="NAME", help="Train on other data.  [default: the study's]")
 @click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
 @click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
@@ -77,6 +78,7 @@ def _print(report: dict[str, Any], unit: str) -> None:
     click.echo(
         f"Trial {report['trial']}, trained on training and validation data for {budget_text(report['epochs'], unit)}, "
         f"{report['repeats']} times"
+        + (f"; values are means of the last {report['average']} epochs" if report["average"] > 1 else "")
     )
     rows = [(one["label"], _spread(metric, one), str(len(one["values"]))) for one in report["results"]]
     click.echo(table(("test", f"{metric}, mean ± deviation", "repeats"), rows, right=("repeats",)))
