@@ -24,14 +24,14 @@ class Augmentation:
 
     Args:
         pad: Pixels added on each side before a crop of the original size is drawn; 0 does not shift.
-        mode: What the added pixels show: ``reflect`` mirrors the image without its border, ``zero`` is black.
+        mode: What the added pixels show: ``reflect`` mirrors the image without its border, ``zeros`` is black.
         flip: Whether to flip left and right with probability 1/2.
 
     Raises:
         RequestError: When ``pad`` is negative.
     """
 
-    def __init__(self, pad: int = 4, mode: Literal["reflect", "zero"] = "reflect", flip: bool = True) -> None:
+    def __init__(self, pad: int = 4, mode: Literal["reflect", "zeros"] = "reflect", flip: bool = True) -> None:
         if pad < 0:
             raise RequestError(f"padding must be at least 0 pixels, but got {pad}; 0 switches random crops off")
         self.pad, self.mode, self.flip = pad, mode, flip
@@ -49,7 +49,7 @@ class Augmentation:
             rows, columns = image_size
             raise RequestError(
                 f"reflection padding must be smaller than the image, but got {self.pad} pixels for images of "
-                f"{rows}x{columns}; pad at most {min(image_size) - 1} or use mode zero"
+                f"{rows}x{columns}; pad at most {min(image_size) - 1} or with zeros"
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -23,6 +23,8 @@ from automl_vision import ClassifierModule, CollaborativeTrainer, ImageDataset, 
 from automl_vision.data.digits import Digits
 from automl_vision.models import build_model
 from automl_vision.randomness import isolated_randomness
+from automl_vision.trainer.timing import seconds_per_epoch
+from automl_vision.trainer.update import CollaborativeUpdate
 
 SMALL, OTHER = Node("resnet8", {"width": 2}), Node("resnet8", {"width": 3})
 SETTINGS = TrainerSettings(batch=20, pad=1, lr=0.05, schedule="cosine")
@@ -247,13 +249,13 @@ def test_the_linear_gate_runs_over_all_iterations_that_were_planned() -> None:
 def test_the_gates_are_told_the_progress_of_every_batch(dataset: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = trainer_of(SINGLE, dataset, max_budget=2)
     told: list[float] = []
-    update = trainer.update
+    update = CollaborativeUpdate.__call__
 
-    def recorded(images: Tensor, labels: Tensor, progress: float) -> Tensor:
+    def recorded(self: CollaborativeUpdate, images: Tensor, labels: Tensor, progress: float) -> Tensor:
         told.append(progress)
-        return update(images, labels, progress)
+        return update(self, images, labels, progress)
 
-    monkeypatch.setattr(trainer, "update", recorded)
+    monkeypatch.setattr(CollaborativeUpdate, "__call__", recorded)
     run(trainer, 2)
     assert told == pytest.approx([k / 6 for k in range(1, 7)])
 
@@ -282,8 +284,8 @@ def test_a_training_that_diverges_says_so_and_does_not_finish_its_epoch(monkeypa
     digits = Digits(limit=200)
     trainer = trainer_of(LINEAR, digits, TrainerSettings(batch=2, pad=1, lr=1e30))
     updates = []
-    update = trainer.update
-    monkeypatch.setattr(trainer, "update", lambda *batch: updates.append(1) or update(*batch))
+    update = CollaborativeUpdate.__call__
+    monkeypatch.setattr(CollaborativeUpdate, "__call__", lambda *batch: updates.append(1) or update(*batch))
     (_, metrics) = run(trainer, 1)[-1]
     assert isnan(metrics["train_loss"])
     assert isnan(metrics["loss"])
@@ -300,7 +302,7 @@ def test_an_epoch_reads_no_tensor_batch_by_batch(dataset: Digits, monkeypatch: p
         )
     counts = []
     for batch in (20, 4):
-        trainer = trainer_of(LINEAR, dataset, TrainerSettings(batch=batch, pad=1))
+        trainer = trainer_of(LINEAR, dataset, TrainerSettings(batch=batch, pad=1, clip=1.0))
         reads.clear()
         run(trainer, 1)
         counts.append(len(reads))
@@ -347,6 +349,16 @@ def test_other_data_than_images_are_refused(dataset: Dataset | None) -> None:
         trainer_of(SINGLE, dataset)
 
 
+def test_padding_is_what_the_settings_say(dataset: Digits) -> None:
+    """Zeros are black pixels before normalisation, and may be wider than the image."""
+    settings = TrainerSettings(batch=60, pad=9, padding="zeros", flip=False)
+    images, _ = next(trainer_of(SINGLE, dataset, settings).batches.epoch(0))
+    blank = (images == -dataset.mean[0] / dataset.std[0]).flatten(1).all(1)
+    assert 10 < blank.sum() < 60  # shifted out of sight: by 8 or 9 to some side
+    whole = next(trainer_of(SINGLE, dataset, TrainerSettings(batch=60, pad=3, flip=False)).batches.epoch(0))[0]
+    assert not (whole == -dataset.mean[0] / dataset.std[0]).flatten(1).all(1).any()
+
+
 def test_misfits_are_refused(dataset: Digits) -> None:
     with pytest.raises(RequestError, match=r"reflection padding must be smaller.*8 pixels"):
         run(trainer_of(SINGLE, dataset, TrainerSettings(batch=20, pad=8)), 1)
@@ -358,6 +370,88 @@ def test_misfits_are_refused(dataset: Digits) -> None:
         trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="kl"),)), dataset)
     with pytest.raises(RequestError, match="did you mean 'kl'"):
         trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="kll"),)), dataset)
+
+
+class Counting(CollaborativeUpdate):
+    """Counts its batches, and draws a number at the beginning of each epoch."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.begun: list[int] = []
+        self.batches, self.sum = 0, torch.zeros(())
+
+    def begin(self, epoch: int) -> None:
+        self.begun.append(epoch)
+        self.drawn = torch.rand(())
+
+    def __call__(self, images: Tensor, labels: Tensor, progress: float) -> Tensor:
+        self.batches, self.sum = self.batches + 1, self.sum + self.drawn
+        return super().__call__(images, labels, progress)
+
+    def metrics(self) -> dict[str, float]:
+        return {"batches": float(self.batches), "sum": float(self.sum)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"batches": self.batches, "sum": self.sum}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.batches, self.sum = state["batches"], state["sum"]
+
+
+class CountingTrainer(CollaborativeTrainer):
+    def build_update(self, watch: Any) -> Counting:
+        return Counting(self.networks, self.learners, self.forward, watch)
+
+
+def test_an_update_of_its_own_is_told_of_epochs_observed_and_kept(dataset: Digits, tmp_path: Path) -> None:
+    def trainer() -> CountingTrainer:
+        return CountingTrainer(LINEAR, SETTINGS, Context(seed=3, max_budget=4, dataset=dataset))
+
+    whole, first, second = trainer(), trainer(), trainer()
+    curve = run(whole, 3)
+    assert whole.update.begun == [0, 1, 2]  # type: ignore[attr-defined]
+    assert [metrics.get("batches") for _, metrics in curve] == [None, 3, 6, 9]
+    begun = run(first, 2)
+    first.save(tmp_path)
+    second.load(tmp_path)
+    assert begun + run(second, 3) == curve
+    assert second.update.begun == [2]  # type: ignore[attr-defined]
+    plain = [{name: metrics[name] for name in metrics if name not in ("batches", "sum")} for _, metrics in curve]
+    assert plain == [metrics for _, metrics in run(trainer_of(LINEAR, dataset), 3)]
+
+
+def test_checkpoints_of_before_updates_had_a_state_still_load(dataset: Digits, tmp_path: Path) -> None:
+    whole = trainer_of(LINEAR, dataset)
+    curve = run(whole, 1)
+    whole.save(tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["update"], state["costs"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    for trainer in (trainer_of(LINEAR, dataset), CountingTrainer(LINEAR, SETTINGS, whole.context)):
+        trainer.load(tmp_path)
+        assert trainer.epoch == len(curve) - 1 == 1
+        assert same(weights(whole), weights(trainer))
+
+
+def test_timing_begins_epochs_as_training_does(dataset: Digits) -> None:
+    trainer = CountingTrainer(SINGLE, SETTINGS, Context(seed=3, max_budget=4, dataset=dataset))
+    assert seconds_per_epoch(trainer) > 0
+    assert set(trainer.update.begun) == {0}  # type: ignore[attr-defined]
+    assert len(trainer.update.begun) >= trainer.update.batches / 3 > 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_an_epoch_uses_every_image_once_whatever_the_sizes(dataset: Digits, drop_last: bool) -> None:
+    settings = TrainerSettings(batch=8, pad=0, flip=False, drop_last=drop_last)
+    batches = trainer_of(SINGLE, dataset, settings).batches
+    images = torch.cat([images for images, _ in batches.epoch(0)])
+    sizes, varied = [], []
+    for batch, (some, labels) in enumerate(batches.epoch(0)):
+        sizes.append(len(labels))
+        varied.append(some)
+        batches.size = 8 + 4 * batch
+    assert sizes == [8, 8, 12, 16] + [16] * (not drop_last)
+    assert torch.equal(torch.cat(varied)[:44], images[:44])
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "model.safetensors"])
@@ -375,9 +469,9 @@ def test_the_linear_schedule_falls_from_batch_to_batch(dataset: Digits) -> None:
     assert told == [0.1, 0.099219, 0.05, 0.000781]
     trainer = trainer_of(SINGLE, dataset, TrainerSettings(batch=20, pad=1, lr=0.1, schedule="linear"))
     rates = []
-    step = trainer._learners[0].optimiser.step
-    trainer._learners[0].optimiser.step = lambda: (
-        rates.append(trainer._learners[0].optimiser.param_groups[0]["lr"]) or step()
+    step = trainer.learners[0].optimiser.step
+    trainer.learners[0].optimiser.step = lambda: (
+        rates.append(trainer.learners[0].optimiser.param_groups[0]["lr"]) or step()
     )  # type: ignore[method-assign,assignment]
     run(trainer, 2)
     assert rates == pytest.approx([0.1 * (1 - t / 12) for t in range(6)])

@@ -36,6 +36,17 @@ def test_rates_start_at_lr_never_rise_and_stay_above_zero(epochs: int, schedule:
     assert rates[-1] > 0
 
 
+def test_rates_fall_to_the_floor() -> None:
+    """Epochs 0, 1, 7, 14 of 15, and 0, 5, 9 of 10, from 0.025 to 0.01."""
+    settings = TrainerSettings(lr=0.025, final_lr=0.01, schedule="cosine")
+    assert [round(settings.learning_rate(epoch, 15), 6) for epoch in (0, 1, 7, 14)] == [
+        *(0.025, 0.024836, 0.018284, 0.010164)
+    ]
+    assert [round(settings.learning_rate(epoch, 10), 6) for epoch in (0, 5, 9)] == [0.025, 0.0175, 0.010367]
+    linear = TrainerSettings(lr=0.025, final_lr=0.01, schedule="linear")
+    assert [round(linear.learning_rate(epoch, 10), 6) for epoch in (0, 5, 9)] == [0.025, 0.0175, 0.0115]
+
+
 def test_batches_of_an_epoch() -> None:
     assert TrainerSettings(batch=64).batches(50_000) == 781
     assert TrainerSettings(batch=64).batches(40_000) == 625
@@ -55,6 +66,10 @@ def test_batches_of_an_epoch() -> None:
         {"momentum": 1.0},
         {"momentum": 0.0},  # with the default, Nesterov's
         {"weight_decay": -1e-4},
+        {"clip": -1.0},
+        {"clip": float("inf")},
+        {"final_lr": -0.01},
+        {"lr": 0.1, "final_lr": 0.2},
         {"decay": 0.0},
         {"pad": -1},
         {"milestones": (0.5, 1.5)},

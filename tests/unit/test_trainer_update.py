@@ -19,7 +19,7 @@ from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node, all_through
 from automl_vision import CollaborativeTrainer, EdgeInput, EdgeLoss, TrainerSettings
 from automl_vision.data.digits import Digits
 from automl_vision.models import ClassifierModule
-from automl_vision.trainer.nodes import GatedSGD
+from automl_vision.trainer.nodes import GatedSGD, Learner
 
 SMALL = Node("resnet8", {"width": 2})
 PAIR = all_through(KnowledgeTransferGraph((SMALL, SMALL), ()))
@@ -156,7 +156,7 @@ def test_one_backward_gives_the_gradients_of_separate_ones(dataset: Digits) -> N
 def test_all_nodes_are_stepped_at_once(dataset: Digits) -> None:
     """How far node 1 is stepped cannot be seen in node 2's losses and weights of the same update."""
     plain, wild = trainer_of(PAIR, dataset), trainer_of(PAIR, dataset)
-    wild._learners[0].set_learning_rate(10.0)
+    wild.learners[0].set_learning_rate(10.0)
     batch = first_batch(plain)
     assert torch.equal(plain.update(*batch, 0.5), wild.update(*batch, 0.5))
     assert same(weights(plain.networks[2]), weights(wild.networks[2]))
@@ -177,16 +177,62 @@ def test_a_batch_without_loss_steps_nothing(dataset: Digits, steps_before: int) 
         wrong = (trainer.networks[1](images).argmax(1) + 1) % 10
     before = {number: parameters(network) for number, network in trainer.networks.items()}
     momentum = [
-        trainer._learners[1].optimiser.state[p]["momentum_buffer"].clone() for p in trainer.networks[2].parameters()
+        trainer.learners[1].optimiser.state[p]["momentum_buffer"].clone() for p in trainer.networks[2].parameters()
     ]
     losses = trainer.update(images, wrong, 0.5)
     assert losses[1] == 0
     assert same(before[2], parameters(trainer.networks[2]))
-    after = [trainer._learners[1].optimiser.state[p]["momentum_buffer"] for p in trainer.networks[2].parameters()]
+    after = [trainer.learners[1].optimiser.state[p]["momentum_buffer"] for p in trainer.networks[2].parameters()]
     assert all(torch.equal(one, other) for one, other in zip(momentum, after, strict=True))
     assert not same(before[1], parameters(trainer.networks[1]))
     trainer.update(images, trainer.networks[1](images).argmax(1), 0.5)
     assert not same(before[2], parameters(trainer.networks[2]))
+
+
+@pytest.mark.parametrize("clip", [0.05, 1e6])
+def test_gradients_are_clipped_by_their_norm_for_each_node(dataset: Digits, clip: float) -> None:
+    graph = KnowledgeTransferGraph((SMALL, SMALL), (Edge(0, 1, weight=3.0), Edge(2, 1), Edge(0, 2, loss="scaled")))
+    plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "lr": 0.5, "batch": 20, "pad": 1}
+    clipped = trainer_of(graph, dataset, TrainerSettings(**plain, clip=clip))
+    free = trainer_of(graph, dataset, TrainerSettings(**plain))
+    batch = first_batch(clipped)
+    moved = {}
+    for trainer in (clipped, free):
+        starts = [[one.detach().clone() for one in trained(learner)] for learner in trainer.learners]
+        trainer.update(*batch, 0.5)
+        moved[trainer] = [
+            torch.cat([(one.detach() - start).flatten() for one, start in zip(trained(learner), begin, strict=True)])
+            for learner, begin in zip(trainer.learners, starts, strict=True)
+        ]
+    for ours, whole in zip(moved[clipped], moved[free], strict=True):
+        norm = whole.norm() / 0.5
+        assert norm > 0.1
+        torch.testing.assert_close(ours, whole * min(1.0, clip / float(norm)), rtol=1e-3, atol=1e-7)
+
+
+def test_what_the_optimiser_does_not_train_is_not_clipped_with(dataset: Digits) -> None:
+    """Parameters that are switched on later belong to somebody else's step."""
+    network = torch.nn.Linear(3, 2)
+    network.bias.requires_grad_(False)
+    learner = Learner(1, network, (), TrainerSettings(clip=1.0, lr=0.1))  # type: ignore[arg-type]
+    network.bias.requires_grad_(True)
+    network.weight.grad, network.bias.grad = torch.full((2, 3), 0.1), torch.full((2,), 1000.0)
+    before = network.weight.detach().clone(), network.bias.detach().clone()
+    learner.step(torch.ones(()))
+    assert (network.weight - before[0]).abs().min() > 0.01
+    assert torch.equal(network.bias, before[1])
+
+
+def test_clipping_calls_off_steps_all_the_same(dataset: Digits) -> None:
+    graph = KnowledgeTransferGraph((SMALL,), (Edge(0, 1, "nothing"),))
+    trainer = trainer_of(graph, dataset, TrainerSettings(batch=20, pad=1, clip=1.0))
+    before = parameters(trainer.target)
+    assert trainer.update(*first_batch(trainer), 0.5).tolist() == [0.0]
+    assert same(before, parameters(trainer.target))
+
+
+def trained(learner: Learner) -> list[Tensor]:
+    return [one for part in (learner.network, learner.losses) for one in part.parameters()]
 
 
 def test_any_gate_that_gives_zero_calls_the_step_off(dataset: Digits) -> None:
@@ -264,14 +310,14 @@ def test_frozen_nodes_stay_as_they_are(dataset: Digits, tmp_path: Path, statisti
 def test_parameters_of_a_loss_are_trained_and_kept_but_not_exported(dataset: Digits, tmp_path: Path) -> None:
     graph = KnowledgeTransferGraph((SMALL,), (Edge(0, 1, loss="scaled"),))
     trainer, other = trainer_of(graph, dataset), trainer_of(graph, dataset)
-    scale = trainer._learners[0].losses[0].scale
+    scale = trainer.learners[0].losses[0].scale
     before = scale.item()
-    assert before == other._learners[0].losses[0].scale.item()  # drawn from the seed of the evaluation
+    assert before == other.learners[0].losses[0].scale.item()  # drawn from the seed of the evaluation
     list(trainer.advance(Job(0, {}, 0, 1)))
     assert scale.item() != before
     trainer.save(tmp_path)
     other.load(tmp_path)
-    assert torch.equal(other._learners[0].losses[0].scale, scale)
+    assert torch.equal(other.learners[0].losses[0].scale, scale)
     (tmp_path / "export").mkdir()
     trainer.export(tmp_path / "export")
     assert load_file(tmp_path / "export" / "model.safetensors").keys() == trainer.target.state_dict().keys()

@@ -23,7 +23,7 @@ def coordinates(count: int, height: int, width: int) -> torch.Tensor:
 def plain(image: torch.Tensor, pad: int, mode: str, top: int, left: int, flip: bool) -> torch.Tensor:
     """Pad, crop, flip as one would write it for a single image."""
     height, width = image.shape[1:]
-    padding = {"reflect": "reflect", "zero": "constant"}[mode]
+    padding = {"reflect": "reflect", "zeros": "constant"}[mode]
     padded = torch.nn.functional.pad(image[None].float(), (pad,) * 4, mode=padding)[0]
     crop = padded[:, top : top + height, left : left + width]
     return (crop.flip(2) if flip else crop).to(image.dtype)
@@ -33,7 +33,7 @@ def plain(image: torch.Tensor, pad: int, mode: str, top: int, left: int, flip: b
     height=st.integers(4, 9),
     width=st.integers(4, 9),
     pad=st.integers(0, 3),
-    mode=st.sampled_from(["reflect", "zero"]),
+    mode=st.sampled_from(["reflect", "zeros"]),
     flip=st.booleans(),
     seed=st.integers(0, 1000),
     channels=st.integers(1, 3),
@@ -55,7 +55,7 @@ def test_every_image_is_one_of_the_crops_of_its_padded_self(
         assert any(torch.equal(result, candidate) for candidate in candidates)
 
 
-@pytest.mark.parametrize("mode", ["reflect", "zero"])
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
 def test_all_offsets_and_both_directions_come_equally_often(mode: str) -> None:
     images = coordinates(40_000, 8, 8)
     augmented = Augmentation(pad=2, mode=mode, flip=True)(images, generator())  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_channels_last_images_are_taken_too() -> None:
 def test_too_small_images_and_negative_padding_are_refused() -> None:
     with pytest.raises(RequestError, match=r"4 pixels for images of 4x8; pad at most 3"):
         Augmentation(pad=4)(torch.zeros(1, 1, 4, 8, dtype=torch.uint8), generator())
-    Augmentation(pad=4, mode="zero")(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), generator())
+    Augmentation(pad=4, mode="zeros")(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), generator())
     Augmentation(pad=4)(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), generator())
     with pytest.raises(RequestError, match="got -1"):
         Augmentation(pad=-1)

@@ -59,9 +59,9 @@ def check_image_size(settings: TrainerSettings, image_size: tuple[int, int]) -> 
         image_size: Rows and columns.
 
     Raises:
-        RequestError: When the padding or Cutout's square does not fit.
+        RequestError: When the padding, by reflection, or Cutout's square does not fit.
     """
-    Augmentation(settings.pad).check(image_size)
+    Augmentation(settings.pad, settings.padding).check(image_size)
     if settings.cutout:
         Cutout(settings.cutout).check(image_size)
 
@@ -92,8 +92,10 @@ class ImageBatches:
         self._labels = _joined([part.labels for part in parts]).to(device, non_blocking=True)
         self._measured_images = measured.images.to(device, non_blocking=True)
         self._measured_labels = measured.labels.to(device, non_blocking=True)
-        self._size = settings.batch
+        self.size = settings.batch
+        """Images per batch; may be set at any time, and is read anew for every batch."""
         self._evaluation_size = settings.evaluation_batch
+        self._drop_last = settings.drop_last
         self._seed = seed
         self._device = device
         self.count = settings.batches(len(self._images))
@@ -103,7 +105,7 @@ class ImageBatches:
         self.measured_images = len(measured)
         """Images to measure on."""
         self._augment = Augmentation(
-            pad=settings.pad, flip=dataset.flippable if settings.flip is None else settings.flip
+            settings.pad, settings.padding, flip=dataset.flippable if settings.flip is None else settings.flip
         )
         mean_color = tuple(round(255 * one) for one in dataset.mean)
         self._distortions: list[RandAugment | Cutout] = []
@@ -117,6 +119,8 @@ class ImageBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training batches of an epoch: images (B, C, H, W), float32, and labels (B,), int64.
 
+        It ends when every image was used once, whatever the batch sizes were, but for a rest that fills no batch.
+
         Crop and flip come first, then RandAugment, then Cutout, as in RandAugment's paper. The latter two draw from a
         generator of their own, so that order, crops and flips are the same whatever they are.
 
@@ -126,7 +130,8 @@ class ImageBatches:
         generator = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "batches", epoch))
         distorting = torch.Generator().manual_seed(derive_seed(self._seed, "distortions", epoch))
         order = torch.randperm(len(self._images), generator=generator, device=self._device)
-        for indices in torch.split(order, self._size)[: self.count]:
+        while len(order) >= (self.size if self._drop_last else 1):
+            indices, order = order[: self.size], order[self.size :]
             images = self._augment(self._images[indices], generator)
             for distort in self._distortions:
                 images = distort(images, distorting)

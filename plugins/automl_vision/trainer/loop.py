@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.memory import keep_freed_memory
 from automl_vision.trainer.nodes import build_learners, build_networks, placed
 from automl_vision.trainer.settings import TrainerSettings
-from automl_vision.trainer.update import CollaborativeUpdate, Forward
+from automl_vision.trainer.update import CollaborativeUpdate, Forward, Update
 
 if TYPE_CHECKING:
     from automl_vision.data import ImageDataset
@@ -81,14 +81,24 @@ class CollaborativeTrainer(Evaluation):
         self.networks = build_networks(
             self.graph, self._dataset, settings, context.artefacts, self.device, context.seed
         )
-        self._learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
+        self.learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
+        """The nodes that are trained, by rising number."""
         self.forward = Forward(self.device, settings.precision)
         self._seen = FeatureRecorder(self.batches.images)
         self._measured_features = FeatureRecorder(self.batches.measured_images)
         watch = self._seen.record if "features" in context.needs else None
-        self.update = CollaborativeUpdate(self.networks, self._learners, self.forward, watch)
         self._measured_frozen: dict[int, tuple[float, float]] = {}
         self._costs: dict[str, float] = {}
+        self.update: Update = self.build_update(watch)
+
+    def build_update(self, watch: Callable[[Tensor, Tensor], None] | None) -> Update:
+        """Builds what is done with a batch; called once, when everything else is built.
+
+        Args:
+            watch: Is to be shown the target's features, shape (B, d), and the labels of every batch; None when nobody
+                wants them.
+        """
+        return CollaborativeUpdate(self.networks, self.learners, self.forward, watch)
 
     @property
     def target(self) -> ClassifierModule:
@@ -118,17 +128,18 @@ class CollaborativeTrainer(Evaluation):
         while self.epoch < job.to_budget:
             train_loss = self._train_epoch()
             self.epoch += 1
-            yield self._observation({"train_loss": train_loss})
+            yield self._observation({"train_loss": train_loss} | self.update.metrics())
 
     def _train_epoch(self) -> float:
-        for learner in self._learners:
+        for learner in self.learners:
             learner.set_progress(self.epoch / self.context.max_budget)
         self._seen.begin()
         for number, network in self.networks.items():
             network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
-        total = torch.zeros(len(self._learners), dtype=torch.float64, device=self.device)
+        total = torch.zeros(len(self.learners), dtype=torch.float64, device=self.device)
         images_seen = 0
         with self._isolated("layers"):
+            self.update.begin(self.epoch)
             for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
                 self._set_learning_rate(batch)
                 total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
@@ -141,7 +152,7 @@ class CollaborativeTrainer(Evaluation):
 
     def _set_learning_rate(self, batch: int) -> None:
         past = self.epoch + batch / self.batches.count
-        for learner in self._learners:
+        for learner in self.learners:
             learner.set_learning_rate(self.settings.learning_rate(past, self.context.max_budget))
 
     def _observation(self, training: dict[str, float]) -> Observation:
@@ -229,13 +240,14 @@ class CollaborativeTrainer(Evaluation):
             yield
 
     def save(self, directory: Path) -> None:
-        """Writes networks, optimisers, parameters of losses and the epoch: tensors and plain Python values."""
+        """Writes networks, optimisers, losses' parameters, update and epoch: tensors and plain Python values."""
         state = {
             "epoch": self.epoch,
             "costs": self._costs,
             "networks": {number: self.networks[number].state_dict() for number in self._changing},
-            "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self._learners},
-            "losses": {learner.number: learner.losses.state_dict() for learner in self._learners},
+            "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self.learners},
+            "losses": {learner.number: learner.losses.state_dict() for learner in self.learners},
+            "update": self.update.state_dict(),
         }
         # Python writes the file: torch's own writer hides why it failed, and a full disk must be told from a bug.
         buffer = io.BytesIO()
@@ -247,11 +259,14 @@ class CollaborativeTrainer(Evaluation):
         state = torch.load(directory / CHECKPOINT, map_location=self.device, weights_only=True)
         for number in self._changing:
             self.networks[number].load_state_dict(state["networks"][number])
-        for learner in self._learners:
+        for learner in self.learners:
             learner.optimiser.load_state_dict(state["optimisers"][learner.number])
             learner.losses.load_state_dict(state["losses"][learner.number])
+        # Version 0.1.0 wrote neither what the update holds nor costs.
+        if "update" in state:
+            self.update.load_state_dict(state["update"])
         self.epoch = state["epoch"]
-        self._costs = state.get("costs", {})  # version 0.1.0 wrote none
+        self._costs = state.get("costs", {})
 
     def export(self, directory: Path) -> None:
         """Writes the target for :func:`automl_vision.load_exported`, and for graphs in which it is a frozen node."""

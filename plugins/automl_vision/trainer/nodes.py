@@ -92,6 +92,8 @@ class GatedSGD(torch.optim.SGD):
 class Learner:
     """A node that is trained here: its network, its incoming edges and its own optimiser.
 
+    Trained are the parameters that require a gradient now; what others switch on later, they step themselves.
+
     Args:
         number: The node's number in the canonical graph.
         network: The network.
@@ -108,6 +110,8 @@ class Learner:
         self.losses = nn.ModuleList(edge.loss for edge in edges)
         parameters = [one for part in (network, self.losses) for one in part.parameters() if one.requires_grad]
         self.optimiser = GatedSGD(parameters, settings)
+        self._parameters = parameters
+        self._clip = settings.clip
 
     def set_progress(self, progress: float) -> None:
         """Tells the network how far its training is, in [0, 1), if it wants to know: path dropout grows with it."""
@@ -120,7 +124,12 @@ class Learner:
             group["lr"] = rate
 
     def step(self, loss: Tensor) -> None:
-        """Steps on the gradients there are, unless the loss is exactly zero: then not even the weights decay."""
+        """Steps on the gradients there are, after clipping, unless the loss is exactly zero: then nothing changes.
+
+        Not even the weights decay then.
+        """
+        if self._clip:
+            nn.utils.clip_grad_norm_(self._parameters, self._clip)
         self.optimiser.found_inf = loss.detach().eq(0).to(torch.float32)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

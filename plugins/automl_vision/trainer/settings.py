@@ -19,12 +19,15 @@ class TrainerSettings:
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty on all weights.
+        clip: Norm to which each network's gradient is clipped before its step; 0 leaves it as it is.
         schedule: How the learning rate goes over the maximum budget: "step" (times decay at each milestone) or "cosine"
-            (towards 0) from epoch to epoch, "linear" (towards 0) from batch to batch, or "constant".
+            (towards final_lr) from epoch to epoch, "linear" (towards final_lr) from batch to batch, or "constant".
+        final_lr: For the schedules "cosine" and "linear": the learning rate that they go towards.
         milestones: For the schedule "step": fractions of the maximum budget; 0.3, 0.6, 0.9 of 200 epochs give 60
             full epochs between steps.
         decay: For the schedule "step": the factor at each milestone.
-        pad: Pixels of reflection padding before the random crop; 0 switches it off.
+        pad: Pixels of padding on each side before the random crop; 0 switches it off.
+        padding: What these show: "reflect" mirrors the image, "zeros" is black.
         flip: Whether images are flipped horizontally at random; none leaves it to the data set.
         augmentations: Operations that RandAugment applies to each image after crop and flip (its N); 0 switches it off.
         magnitude: How strong they are, from 0 to 30 (its M).
@@ -47,10 +50,13 @@ class TrainerSettings:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+    clip: float = 0.0
     schedule: Literal["step", "cosine", "linear", "constant"] = "step"
+    final_lr: float = 0.0
     milestones: tuple[float, ...] = (0.3, 0.6, 0.9)
     decay: float = 0.1
     pad: int = 4
+    padding: Literal["reflect", "zeros"] = "reflect"
     flip: bool | None = None
     augmentations: int = 0
     magnitude: int = 9
@@ -67,6 +73,8 @@ class TrainerSettings:
         self._require("lr", 0 < self.lr < math.inf, "a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
+        self._require("clip", 0 <= self.clip < math.inf, "a number of at least 0")
+        self._require("final_lr", 0 <= self.final_lr <= self.lr, f"from 0 to trainer.lr ({self.lr:g})")
         self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
         self._require("pad", self.pad >= 0, "at least 0")
         self._require("augmentations", self.augmentations >= 0, "at least 0")
@@ -92,10 +100,11 @@ class TrainerSettings:
             max_epochs: The maximum budget.
         """
         if self.schedule == "linear":
-            return self.lr * (1.0 - past / max_epochs)
+            return self.final_lr + (self.lr - self.final_lr) * (1.0 - past / max_epochs)
         epoch = math.floor(past)
         if self.schedule == "cosine":
-            return self.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / max_epochs))
+            fallen = 1.0 + math.cos(math.pi * epoch / max_epochs)
+            return self.final_lr + (self.lr - self.final_lr) * 0.5 * fallen
         if self.schedule == "constant":
             return self.lr
         # In epochs and not in shares, so that 0.3 of 10 is passed at epoch 3 whatever the rounding.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from itertools import chain, repeat
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from automl_vision.devices import synchronise
 from automl_vision.randomness import isolated_randomness
@@ -29,7 +29,7 @@ def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
         trainer: A trainer at epoch 0.
     """
     torch.set_num_threads(trainer.context.threads)
-    training = chain.from_iterable(trainer.batches.epoch(epoch) for epoch in repeat(0))
+    training = _training_batches(trainer)
     some = trainer.settings.batch  # of the images that are measured on at once, which are many
     with isolated_randomness(trainer.context.seed, trainer.device):
         step = _seconds(lambda: trainer.update(*next(training), progress=1.0), trainer.device)
@@ -37,6 +37,13 @@ def seconds_per_epoch(trainer: CollaborativeTrainer) -> float:
         images, labels = images[:some], labels[:some]
         look = _seconds(lambda: trainer.look(images, labels, list(trainer.networks)), trainer.device)
     return step * trainer.batches.count + look * trainer.batches.measured_images / len(labels)
+
+
+def _training_batches(trainer: CollaborativeTrainer) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields batches of the first epoch, which begins again and again."""
+    while True:
+        trainer.update.begin(0)
+        yield from trainer.batches.epoch(0)
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:

@@ -6,6 +6,7 @@ Shape legend: B images of a batch, C channels, H x W pixels, K nodes that are tr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -46,6 +47,43 @@ class Forward:
         return NodeOutput(features, network.head(features))
 
 
+class Update(Protocol):
+    """What the trainer does with a batch; everything around it is the trainer's."""
+
+    def begin(self, epoch: int) -> None:
+        """Is told of every epoch before its first batch.
+
+        The networks are in training mode already, and torch's global generators seeded by the epoch.
+
+        Args:
+            epoch: Number of the epoch, from 0; the same one may begin again.
+        """
+
+    def __call__(self, images: Tensor, labels: Tensor, progress: float) -> Tensor:
+        """Trains every node on one batch.
+
+        Args:
+            images: Normalised images, shape (B, C, H, W).
+            labels: Their classes, shape (B,), int64.
+            progress: k / k_end, in (0, 1].
+
+        Returns:
+            The loss of each trained node by rising number, shape (K,), detached.
+        """
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """Gives what the observation of the epoch just trained says besides the trainer's own metrics."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives what its part of a checkpoint holds: tensors and plain Python values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what :meth:`state_dict` gave; is not called for a checkpoint that holds none."""
+
+
 class CollaborativeUpdate:
     """One forward of all nodes on the same batch, all losses from it, one backward, then every optimiser's step.
 
@@ -77,17 +115,11 @@ class CollaborativeUpdate:
         self._trained = {number: network for number, network in networks.items() if number in trained}
         self._frozen = {number: network for number, network in networks.items() if number not in trained}
 
+    def begin(self, epoch: int) -> None:
+        """Needs no beginning."""
+
     def __call__(self, images: Tensor, labels: Tensor, progress: float) -> Tensor:
-        """Trains every node on one batch.
-
-        Args:
-            images: Normalised images, shape (B, C, H, W).
-            labels: Their classes, shape (B,), int64.
-            progress: k / k_end, in (0, 1].
-
-        Returns:
-            The loss of each trained node by rising number, shape (K,), detached.
-        """
+        """Trains every node on one batch; see :class:`Update`."""
         losses = self.losses(images, labels, progress)
         # The graphs of the nodes meet in no tensor that needs a gradient, so this is K backward passes in one.
         torch.autograd.backward([loss for loss in losses if loss.requires_grad])
@@ -96,7 +128,7 @@ class CollaborativeUpdate:
         return torch.stack([loss.detach() for loss in losses])
 
     def losses(self, images: Tensor, labels: Tensor, progress: float) -> list[Tensor]:
-        """Gives the loss of each trained node by rising number, scalars with their graphs; arguments as above.
+        """Gives the loss of each trained node by rising number, scalars with their graphs; see :class:`Update`.
 
         Raises:
             RequestError: For a loss or a gate that gives another shape than it must.
@@ -117,3 +149,14 @@ class CollaborativeUpdate:
                 gated.append(edge.gated(batch, correct[edge.source], progress))
             losses.append(gated[0] if len(gated) == 1 else torch.stack(gated).sum())
         return losses
+
+    def metrics(self) -> dict[str, float]:
+        """Gives none; the trainer's own say it all."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives nothing; networks and optimisers are the trainer's."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes nothing."""
