@@ -8,9 +8,10 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search" (ICLR 2019), sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
+from typing import Self
 
 from automl_core.errors import RequestError
 from automl_core.types import Json
@@ -83,7 +84,7 @@ class Genotype:
             ) from error
         return cls(normal, reduction)
 
-    def canonical(self) -> Genotype:
+    def canonical(self) -> Self:
         """Gives the genotype that stands for all those that are the same network.
 
         Each cell is the smallest of its forms: the two applications of a node are in order of their inputs, since a
@@ -91,7 +92,7 @@ class Genotype:
         which permutes the channels of the cell's output and nothing else. Two genotypes that agree in this form differ
         in no more than the order of channels. (The reverse is not claimed: pooling a node that is zero, say, is zero.)
         """
-        return Genotype(_smallest(self.normal), _smallest(self.reduction))
+        return replace(self, normal=_smallest(self.normal), reduction=_smallest(self.reduction))
 
 
 def _tuples(cell: Json) -> CellNodes:

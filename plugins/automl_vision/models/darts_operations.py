@@ -1,21 +1,21 @@
 """The operations of DARTS' cells, and what else their networks consist of.
 
-Source: Liu et al., "DARTS: Differentiable Architecture Search" (ICLR 2019), section 3.1. Every operation keeps the
-number of channels; one with stride 2 halves the image, rounded up.
+Source: Liu et al., "DARTS: Differentiable Architecture Search" (ICLR 2019), section 3.1; Laube and Zell, "Prune and
+Replace NAS" (2019), section III-B, for convolutions with expansions. Every operation keeps the number of channels; one
+with stride 2 halves the image, rounded up.
 
 Shape legend: B images, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from automl_core.errors import unknown
-from automl_spaces.genotype import NONE
+from automl_spaces.operations import MAX_POOL, Convolution, convolution_of, kind_of
 from automl_vision.models.base import convolution
 
 
@@ -28,23 +28,32 @@ class SeparableConvolution(nn.Sequential):
         size: Rows and columns of the kernel, odd.
         stride: Of the depthwise convolution.
         dilation: Of the depthwise convolution.
+        affine: Whether the normalisation has a scale and a shift.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, size: int, stride: int = 1, dilation: int = 1, affine: bool = True
+    ) -> None:
         padding = (size - 1) * dilation // 2
         super().__init__(
             nn.ReLU(),
             nn.Conv2d(inputs, inputs, size, stride, padding, dilation, groups=inputs, bias=False),
             convolution(inputs, outputs, size=1),
-            nn.BatchNorm2d(outputs),
+            nn.BatchNorm2d(outputs, affine=affine),
         )
 
 
 class Projection(nn.Sequential):
-    """Rectifier, 1x1 convolution and normalisation: brings maps to another number of channels."""
+    """Rectifier, 1x1 convolution and normalisation: brings maps to another number of channels.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.ReLU(), convolution(inputs, outputs, size=1), nn.BatchNorm2d(outputs))
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        affine: Whether the normalisation has a scale and a shift.
+    """
+
+    def __init__(self, inputs: int, outputs: int, affine: bool = True) -> None:
+        super().__init__(nn.ReLU(), convolution(inputs, outputs, size=1), nn.BatchNorm2d(outputs, affine=affine))
 
 
 class FactorisedReduction(nn.Module):
@@ -53,13 +62,14 @@ class FactorisedReduction(nn.Module):
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out; each convolution gives half of them.
+        affine: Whether the normalisation has a scale and a shift.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, affine: bool = True) -> None:
         super().__init__()
         self.even = convolution(inputs, outputs // 2, size=1, stride=2)
         self.odd = convolution(inputs, outputs - outputs // 2, size=1, stride=2)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = nn.BatchNorm2d(outputs, affine=affine)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, inputs, H, W) to (B, outputs, H / 2, W / 2), rounded up."""
@@ -82,43 +92,42 @@ class Zero(nn.Module):
         return torch.zeros_like(maps[:, :, :: self.stride, :: self.stride])
 
 
-def _separable_twice(size: int) -> Callable[[int, int], nn.Module]:
-    return lambda channels, stride: nn.Sequential(
-        SeparableConvolution(channels, channels, size, stride), SeparableConvolution(channels, channels, size)
-    )
-
-
-def _dilated(size: int) -> Callable[[int, int], nn.Module]:
-    return lambda channels, stride: SeparableConvolution(channels, channels, size, stride, dilation=2)
-
-
-BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
-    NONE: lambda channels, stride: Zero(stride),
-    "max_pool_3x3": lambda channels, stride: nn.MaxPool2d(3, stride, padding=1),
-    "avg_pool_3x3": lambda channels, stride: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
-    "skip_connect": lambda channels, stride: nn.Identity() if stride == 1 else FactorisedReduction(channels, channels),
-    "sep_conv_3x3": _separable_twice(3),
-    "sep_conv_5x5": _separable_twice(5),
-    "dil_conv_3x3": _dilated(3),
-    "dil_conv_5x5": _dilated(5),
-}
-"""Operation name to what builds it from its channels and stride."""
-
-
-def build_operation(name: str, channels: int, stride: int) -> nn.Module:
+def build_operation(name: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
     """Builds an operation of a cell.
 
+    Convolutions are :class:`SeparableConvolution` one after another, the first with the stride, as
+    ``operation[0]``, ``operation[1]``, ....
+
     Args:
-        name: One of :data:`BUILDERS`.
+        name: A name of DARTS, or of an :class:`~automl_spaces.operations.Convolution`.
         channels: Channels that come in and go out.
         stride: 1 or 2.
+        affine: Whether normalisations have a scale and a shift.
 
     Raises:
         RequestError: For an unknown name.
     """
-    if name not in BUILDERS:
-        raise unknown("operation of a cell", name, BUILDERS)
-    return BUILDERS[name](channels, stride)
+    found = convolution_of(name)
+    if found is not None:
+        return _convolutions(found, channels, stride, affine)
+    kind = kind_of(name)
+    if kind == "none":
+        return Zero(stride)
+    if kind == "skip":
+        return nn.Identity() if stride == 1 else FactorisedReduction(channels, channels, affine)
+    if name == MAX_POOL:
+        return nn.MaxPool2d(3, stride, padding=1)
+    return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+
+
+def _convolutions(found: Convolution, channels: int, stride: int, affine: bool) -> nn.Sequential:
+    widths = [channels * factor for factor in (1, *found.widths, 1)]
+    return nn.Sequential(
+        *(
+            SeparableConvolution(inputs, outputs, found.size, 1 if place else stride, found.dilation, affine)
+            for place, (inputs, outputs) in enumerate(pairwise(widths))
+        )
+    )
 
 
 def drop_paths(maps: Tensor, probability: float) -> Tensor:
