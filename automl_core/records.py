@@ -21,7 +21,7 @@ from automl_core.journal.study import rows
 from automl_core.ranking import Losses, pareto_front
 from automl_core.spec import StudySpec, parse_objective
 from automl_core.storage import Store, open_store
-from automl_core.types import OVER, Configuration, Json, Metrics, Objective
+from automl_core.types import OVER, Configuration, Json, Metrics, Objective, Point
 
 WORKSPACE_VARIABLE = "AUTOML_WORKSPACE"
 DEFAULT_WORKSPACE = "automl-workspace"
@@ -299,21 +299,6 @@ class StudyRecord:
     def _losses(self, best: Best) -> Losses:
         return tuple(objective.loss(best.objectives[objective.metric]) for objective in self.objectives)
 
-    def draw(self, one: Best) -> str | None:
-        """Draws a candidate's description as text; None where nothing draws it, or where parts were Python objects.
-
-        No data are loaded for it.
-        """
-        from automl_core.building import build_evaluator, build_space
-        from automl_core.plugins import get_registry
-
-        if {"space", "evaluator"} & set(self.spec.objects):
-            return None
-        registry = get_registry()
-        evaluator = build_evaluator(self.spec.evaluator, self.spec.trainer, {}, registry)
-        description = build_space(self.spec.space, {}, registry).decode(one.configuration)
-        return evaluator.draw(description, one.metrics)
-
     def baselines(self, budget: int) -> list[TrialRow]:
         """Lists finished support trials of the search that trained something for comparison at a budget."""
         return [
@@ -338,6 +323,16 @@ class StudyRecord:
         """Lists the trials that violate a constraint."""
         return [self._row(trial) for trial in self.journal.trials() if trial.status == INFEASIBLE]
 
+    def own_curves(self) -> dict[int, tuple[Point, ...]]:
+        """Gives the learning curves of the searcher's own support trials, as far as they have been told, by number."""
+        own = {trial.number for trial in self.journal.trials() if trial.role == "support"}
+        own -= self.journal.addressed() if own else set()
+        points: dict[int, list[Point]] = {number: [] for number in sorted(own)}
+        for number, curve in self.journal.curves() if own else ():
+            if number in points:
+                points[number] += (Point(unit, metrics) for unit, metrics in curve)
+        return {number: tuple(curve) for number, curve in points.items() if curve}
+
     @property
     def simulated_seconds(self) -> float | None:
         """How much simulated time the study took; None where it runs in real time."""
@@ -359,6 +354,10 @@ class StudyRecord:
             document["front"] = [one.to_json() for one in self.front()]
         if len(self.spec.rungs) > 1:
             document["audit"] = [one.to_json() for one in audit(self)]
+        if curves := self.own_curves():
+            document["curves"] = {
+                number: [{"unit": point.unit, **point.metrics} for point in curve] for number, curve in curves.items()
+            }
         if times:
             document["created"] = self.journal.row.created
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from automl_core.errors import RequestError
 from automl_core.interfaces.dataset import Dataset
 from automl_core.interfaces.space import Description, SearchSpace
-from automl_core.types import Direction, Job, Json, Observation, Split
+from automl_core.types import Direction, Job, Json, Observation, Point, Split
 
 if TYPE_CHECKING:
     from automl_core.records import Workspace
@@ -250,4 +250,16 @@ class Evaluator(ABC):
 
     def picture(self, description: Description, metrics: Mapping[str, float]) -> str | None:
         """Draws a description as an SVG document; None when there is nothing to draw."""
+        return None
+
+    def draw_curve(self, points: Sequence[Point]) -> str | None:
+        """Draws the learning curve of a searcher's own support trial as text of at most 80 columns; None: not at all.
+
+        Args:
+            points: The curve so far, by rising unit.
+        """
+        return None
+
+    def plot_curve(self, points: Sequence[Point]) -> str | None:
+        """Draws the learning curve of a searcher's own support trial as an SVG document; None: not at all."""
         return None

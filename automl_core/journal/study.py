@@ -187,6 +187,20 @@ class StudyJournal:
             if status == "done" and trial in candidates:
                 yield trial, budget, cost, estimates, metrics or {}
 
+    def curves(self) -> Iterator[tuple[int, Json]]:
+        """Yields the trial and the part of its learning curve that each outcome brought, in order."""
+        for kind, payload in self.events():
+            if kind == "tell":
+                yield payload["trial"], payload["outcome"]["curve"]
+
+    def addressed(self) -> set[int]:
+        """Gives the trials that the engine trains for an address, and not the searcher of its own."""
+        query = (
+            "SELECT DISTINCT json_extract(payload, '$.job.trial') FROM events "
+            "WHERE study = ? AND kind = 'ask' AND json_extract(payload, '$.address') IS NOT NULL"
+        )
+        return {number for (number,) in self.database.read(query, (self.row.id,))}
+
     def last_at(self) -> float:
         """Reads when the last event happened, on the clock of the executor that ran; 0 when there is none."""
         query = "SELECT at FROM events WHERE study = ? ORDER BY sequence DESC LIMIT 1"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from test_nothing_lost import POINTS, ended, killed
 from toys import toy_registry
 
+from automl_cli.application import application
 from automl_core import RequestError, Study, hookimpl
 from automl_core.engine.checks import SearcherError
 from automl_core.errors import StudyFailed
@@ -20,7 +22,7 @@ from automl_core.plugins import use_registry
 from automl_core.randomness import derive_seed
 from automl_core.records import Workspace
 from automl_core.testing.doubles import ToyDescription, ToyEvaluation, ToyEvaluator
-from automl_core.types import Job, Json, Observation, Outcome
+from automl_core.types import Job, Json, Metrics, Observation, Outcome, Point
 
 LESSONS = (2, 5, 6)
 """Budgets at which the jobs of a pupil's trial end."""
@@ -58,6 +60,15 @@ class PupilEvaluator(ToyEvaluator):
         assert isinstance(description, ToyDescription)
         assert context.max_budget == LESSONS[-1] and context.metrics == frozenset() == context.needs
         return PupilEvaluation(self, description, context.seed)
+
+    def draw_curve(self, points: Sequence[Point]) -> str | None:
+        return f"{len(points)} points to unit {points[-1].unit}"
+
+    def plot_curve(self, points: Sequence[Point]) -> str | None:
+        return f"<svg>{len(points)}</svg>"
+
+    def draw(self, description: Description, metrics: Metrics) -> str | None:
+        raise AssertionError("candidates are drawn by their own evaluator")
 
 
 class SchoolSearcher(Searcher):
@@ -269,3 +280,31 @@ def test_a_recorded_study_is_loaded_and_replayed(tmp_path: Path) -> None:
     school(tmp_path, trials=2, estimator=["toy"]).run()
     again = Study.load("study", workspace=tmp_path)
     assert again.replay("toy").changed == 0
+
+
+def shown(*arguments: object) -> Result:
+    result = CliRunner().invoke(application, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_its_curve_is_shown_and_its_pictures_are_written(tmp_path: Path) -> None:
+    study = school(tmp_path, trials=2).run()
+    own = next(row.number for row in study.record.trials() if row.label == "pupil 1")
+    result = shown("show", "study", "--workspace", tmp_path, "--pictures", tmp_path / "new" / "pictures")
+    assert f"pupil 1, trial {own}\n7 points to unit 6" in result.stdout
+    assert (tmp_path / "new" / "pictures" / f"trial-{own}.svg").read_text() == "<svg>7</svg>"
+    assert str(tmp_path / "new") in result.stderr
+    document = json.loads(shown("show", "study", "--workspace", tmp_path, "--json").stdout)
+    assert [point["unit"] for point in document["curves"][str(own)]] == list(range(7))
+
+
+def test_pictures_where_there_is_nothing_to_draw_or_nowhere_to_write(tmp_path: Path) -> None:
+    school(tmp_path, searcher="random").run()
+    drawn = CliRunner().invoke(application, ["show", "study", "--workspace", str(tmp_path), "--pictures", "pictures"])
+    assert drawn.exit_code == 2 and "there must be something to draw" in drawn.stderr
+    school(tmp_path, name="other").run()
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file" / "pictures"
+    refused = CliRunner().invoke(application, ["show", "other", "--workspace", str(tmp_path), "--pictures", str(below)])
+    assert refused.exit_code == 2 and "need a directory that can be written" in refused.stderr

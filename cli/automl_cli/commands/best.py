@@ -76,6 +76,7 @@ def _print_front(settings: Settings, record: StudyRecord, front: list[Best]) -> 
 def _print(record: StudyRecord, best: Best) -> None:
     from automl_cli.conclusion import configuration_text
     from automl_cli.output import budget_text, facts, heading, measured, number
+    from automl_core.drawings import Drawings
 
     values = ", ".join(f"{metric} {number(metric, value)}" for metric, value in best.objectives.items())
     values += f" by {record.ranking}" if record.ranking is not None else ""
@@ -84,6 +85,6 @@ def _print(record: StudyRecord, best: Best) -> None:
         facts([("budget", budget_text(best.budget, record.spec.unit)), ("metrics", measured(best.metrics))]) + "\n"
     )
     click.echo(configuration_text(best.configuration))
-    drawing = record.draw(best)
+    drawing = Drawings(record).text(best)
     if drawing:
         click.echo("\n" + drawing.rstrip("\n"))

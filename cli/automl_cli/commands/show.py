@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from automl_cli.settings import Settings
+from automl_core.errors import RequestError
 
 if TYPE_CHECKING:
     from automl_core.auditing import RungAudit
@@ -22,12 +24,19 @@ SHOWN_OF_MANY = 20
 @click.command("show")
 @click.argument("study")
 @click.option("--all", "everything", is_flag=True, help=f"List every trial, not the best {SHOWN_OF_MANY} of very many.")
+@click.option(
+    "--pictures",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the drawings as SVG files, too.",
+)
 @click.option("--times/--no-times", default=True, help="Leave out all that differs between equal runs.")
 @click.pass_obj
-def command(settings: Settings, study: str, everything: bool, times: bool) -> None:
+def command(settings: Settings, study: str, everything: bool, pictures: Path | None, times: bool) -> None:
     """Show STUDY: what it is made of, its trials with roles and budgets, its rungs, failures and broken constraints.
 
     Where there are several rungs, also how well early estimates agree with what was measured of the same trials later.
+    Where they can be drawn, also the best candidate, and what the searcher has trained of its own (a supernet).
 
     With --verbose, failures come with their tracebacks.
     """
@@ -36,6 +45,9 @@ def command(settings: Settings, study: str, everything: bool, times: bool) -> No
     from automl_core.records import Workspace
 
     record = Workspace(settings.workspace).record(study)
+    if pictures is not None:
+        for path in _write_pictures(record, pictures):
+            click.echo(f"written: {path}", err=True)
     if settings.json:
         print_json(record.to_json(times=times))
         return
@@ -54,6 +66,8 @@ def command(settings: Settings, study: str, everything: bool, times: bool) -> No
     infeasible = record.infeasible()
     if infeasible:
         click.echo("\n" + _infeasible(infeasible, everything))
+    for title, drawing in _drawn(record):
+        click.echo(f"\n{heading(title)}\n" + drawing.rstrip("\n"))
 
 
 def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
@@ -190,3 +204,49 @@ def _infeasible(infeasible: Sequence[TrialRow], everything: bool) -> str:
     more = f"\n  and {left_out} more; --all lists them" if left_out else ""
     title = f"{counted(len(infeasible), 'trial')} violate{'s' if len(infeasible) == 1 else ''} a constraint"
     return heading(title) + "\n" + table(("trial", "which"), rows, right=("trial",)) + more
+
+
+def _drawn(record: StudyRecord) -> Iterator[tuple[str, str]]:
+    """Yields what can be drawn for a terminal, each with a title."""
+    from automl_core.drawings import Drawings
+
+    drawings = Drawings(record)
+    labels = {row.number: row.label for row in record.trials()}
+    for number in drawings.curves:
+        text = drawings.curve_text(number)
+        if text:
+            yield f"{labels[number] or 'support'}, trial {number}", text
+    best = record.best()
+    text = drawings.text(best) if best is not None else None
+    if best is not None and text:
+        yield f"best, trial {best.trial}", text
+
+
+def _write_pictures(record: StudyRecord, directory: Path) -> Iterator[Path]:
+    """Writes what can be drawn as SVG, and yields the files.
+
+    Raises:
+        RequestError: When nothing can be drawn, or not be written.
+    """
+    from automl_core.drawings import Drawings
+
+    drawings = Drawings(record)
+    best = record.best()
+    pictures = {f"trial-{number}.svg": drawings.curve_plot(number) for number in drawings.curves}
+    if best is not None:
+        pictures["best.svg"] = drawings.picture(best)
+    drawn = {name: picture for name, picture in pictures.items() if picture}
+    if not drawn:
+        raise RequestError(
+            f"there must be something to draw, but of study {record.journal.row.name!r} there is nothing yet, or its "
+            "evaluator draws nothing; leave --pictures out"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, picture in drawn.items():
+            (directory / name).write_text(picture)
+            yield directory / name
+    except OSError as error:
+        raise RequestError(
+            f"pictures need a directory that can be written, but {directory}: {error.strerror}; choose another"
+        ) from error
