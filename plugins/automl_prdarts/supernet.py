@@ -37,12 +37,15 @@ class Architecture(nn.Module):
         pools: Candidates of each kind of cell.
     """
 
+    normal: nn.Parameter
+    reduction: nn.Parameter
+
     def __init__(self, pools: Mapping[Kind, Pools]) -> None:
         super().__init__()
         self._sizes = {kind: [len(pool) for pool in pools[kind]] for kind in KINDS}
         for kind, sizes in self._sizes.items():
-            weights = torch.zeros(len(sizes), max(sizes))
-            self.register_parameter(kind, nn.Parameter(weights, requires_grad=False))
+            weights = nn.Parameter(torch.zeros(len(sizes), max(sizes)), requires_grad=False)
+            self.register_parameter(kind, weights)
             spare = torch.arange(max(sizes)) >= torch.tensor(sizes)[:, None]
             self.register_buffer(f"{kind}_spare", spare, persistent=False)
 
