@@ -63,6 +63,10 @@ def automl_search_spaces(register: Register) -> None:
         summary="how many operations distort each image, and how strongly",
     )
     register("darts", "automl_spaces.darts:DARTSSpace", summary="a normal and a reduction cell, trained for real")
+    cells = "automl_spaces.cells"
+    register("cells-dl", f"{cells}:CellsDL", summary="two cells of 15 operations: kernel size, dilation, depth")
+    register("cells-dr", f"{cells}:CellsDR", summary="two cells of 35 operations: an expansion of any width as well")
+    register("cells-ur", f"{cells}:CellsUR", summary="two cells of 76 operations: any expansions")
     register(
         "resnet-scaling",
         "automl_spaces.resnet_scaling:ResNetScalingSpace",

@@ -24,7 +24,7 @@ from automl_core.options import validate
 from automl_core.plugins import get_registry
 from automl_core.types import Direction, Json, Split
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
-from automl_spaces.recipe import Recipe, recipe_of
+from automl_spaces.recipe import DrawsItself, Recipe, recipe_of
 from automl_vision.presets import presets
 from automl_vision.trainer.settings import TrainerSettings
 
@@ -172,6 +172,14 @@ class GraphEvaluator(Evaluator):
                 self.start(request.description, replace(context, artefacts=())).export(directory)
             evaluation = self.start(description, replace(context, artefacts=directories))
             return seconds_per_epoch(cast(CollaborativeTrainer, evaluation))
+
+    def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
+        """Draws descriptions that can draw themselves, such as cells."""
+        return description.draw() if isinstance(description, DrawsItself) else None
+
+    def picture(self, description: Description, metrics: Mapping[str, float]) -> str | None:
+        """Draws, as an SVG document, descriptions that can draw themselves."""
+        return description.picture() if isinstance(description, DrawsItself) else None
 
     def _graph(self, description: Description) -> KnowledgeTransferGraph:
         return self._recipe(description).graph

@@ -25,3 +25,43 @@ FEATURE_HISTORIES: Mapping[str, Json] = {
     },
     "dataset": {"name": "cifar10", "limit": 8000, "validation": 2000},
 }
+
+CELLS_TRAINER: Mapping[str, Json] = {
+    # Liu et al., "DARTS: Differentiable Architecture Search" (ICLR 2019), appendix A.2, and their published code.
+    "batch": 96,
+    "lr": 0.025,
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 3e-4,
+    "schedule": "cosine",
+    "clip": 5.0,
+    "pad": 4,
+    "padding": "zeros",
+    "cutout": 16,
+    "drop_last": False,
+}
+"""How a network of cells is trained once they are found."""
+
+CELLS_SEARCH: Mapping[str, Json] = {
+    # Liu et al., section 3.1: of four searches those cells are taken that a training of 100 epochs finds best.
+    "max_budget": 100,
+    "trials": 4,
+    "trainer": CELLS_TRAINER,
+    "dataset": {"name": "cifar10"},
+}
+
+QUICK_CELLS: Mapping[str, Json] = {
+    # A search on digits ends in minutes on two cores. No path dropout, which slows a training of a few epochs down.
+    "space": {"cells": 3, "channels": 8, "path_dropout": 0.0},
+    "trainer": {"lr": 0.05, "schedule": "linear"},
+    # What searchers by gradients do; the others have no such options.
+    "searcher": {
+        "cells": 3,
+        "channels": 8,
+        "cycle_epochs": [3, 3, 2, 2, 2, 2, 2, 2, 2],
+        "cycle_grace": [1] * 9,
+        "epochs": 20,
+        "grace": 2,
+    },
+}
+"""Preset ``quick`` of every space of cells."""

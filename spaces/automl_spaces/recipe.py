@@ -56,6 +56,17 @@ class HasRecipe(Protocol):
     def recipe(self) -> Recipe: ...
 
 
+@runtime_checkable
+class DrawsItself(Protocol):
+    """A description, such as a cell, that can be drawn."""
+
+    def draw(self) -> str:
+        """Draws it as text for a terminal, at most 80 columns wide."""
+
+    def picture(self) -> str:
+        """Draws it as an SVG document."""
+
+
 def recipe_of(description: Description) -> Recipe | None:
     """Gives the recipe that a description is or has; None when it has none."""
     if isinstance(description, Recipe):

@@ -60,7 +60,9 @@ def test_the_names_say_what_they_choose(space, default):
 
 def test_a_configuration_decodes_to_supervised_training(default):
     space = DARTSSpace(cells=5, channels=6, auxiliary=0.3, path_dropout=0.1)
-    graph = space.decode(default)
+    network = space.decode(default)
+    assert (network.cells, network.channels, network.auxiliary, network.path_dropout) == (5, 6, 0.3, 0.1)
+    graph = network.recipe().graph
     (node,), (edge,) = graph.nodes, graph.edges
     assert node.model == "darts"
     assert Genotype.from_json(node.options) == space.genotype(default).canonical()
@@ -70,7 +72,7 @@ def test_a_configuration_decodes_to_supervised_training(default):
 
 
 def test_without_weight_there_is_no_tower(default):
-    graph = DARTSSpace(auxiliary=0.0).decode(default)
+    graph = DARTSSpace(auxiliary=0.0).decode(default).recipe().graph
     assert graph.nodes[0].options["auxiliary"] is False and graph.edges[0].options == {}
 
 

@@ -52,8 +52,11 @@ def test_names_say_what_is_not_as_usual():
 
 @pytest.mark.parametrize(
     "name",
-    [*OPERATIONS, "conv_3x5", "conv_4x4", "conv_3x3_d1", "conv_03x03", "conv_3x3_e", "conv_3x3_e1-", "conv_3x3_e0"]
-    + ["conv_3x3_e1_d2", "conv_3x3_d0", "conv_3x3 ", "conv_3x3\n", "Conv_3x3", "conv_3x3_e1,2", ""],
+    [
+        *OPERATIONS,
+        *("conv_3x5", "conv_4x4", "conv_03x03", "conv_3x3_d1", "conv_3x3_d0", "conv_3x3_e", "conv_3x3_e1-"),
+        *("conv_3x3_e0", "conv_3x3_e1_d2", "conv_3x3_e1,2", "conv_3x3 ", "conv_3x3\n", "Conv_3x3", ""),
+    ],
 )
 def test_other_names_are_none_of_these(name):
     assert Convolution.parse(name) is None
