@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import SearchSpace
 from automl_core.types import Configuration, Json
-from automl_spaces.genotype import INPUTS, NODES, Application, CellNodes, Genotype
+from automl_spaces.genotype import INPUTS, NODES, NONE, Application, CellNodes, Genotype
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph, Node
 from automl_spaces.operations import DL, DR, SKIP, UR, OperationSet, Restriction
 from automl_spaces.published import CELLS_SEARCH, CELLS_TRAINER, QUICK_CELLS
@@ -198,7 +198,7 @@ class CellSpace(SearchSpace):
         chosen: dict[str, str] = {}
         for cell, nodes in zip(CELLS, (genotype.normal, genotype.reduction), strict=True):
             for number, applications in enumerate(nodes, start=INPUTS):
-                (first, low), (second, high) = sorted(applications, key=lambda application: application[1])
+                (first, low), (second, high) = _apart(applications)
                 if low == high:
                     raise RequestError(
                         f"each node must take two different inputs in space {self.name}, but node {number} of the "
@@ -258,6 +258,15 @@ class CellSpace(SearchSpace):
             known = self._known if choices is self.operations else choices
             if configuration[name] not in known:
                 raise unknown(f"value of {name}", str(configuration[name]), choices)
+
+
+def _apart(node: tuple[Application, Application]) -> tuple[Application, Application]:
+    """Puts applications in order of inputs; of two on one, ``none`` goes to another, for it gives zeros from any."""
+    first, second = sorted(node, key=lambda application: (application[1], application[0] == NONE))
+    if first[1] == second[1] and second[0] == NONE:
+        free = 1 if first[1] == 0 else 0
+        first, second = sorted((first, (NONE, free)), key=lambda application: application[1])
+    return first, second
 
 
 class MorphismSpace(CellSpace):
