@@ -98,10 +98,11 @@ class ImageBatches:
         self._drop_last = settings.drop_last
         self._seed = seed
         self._device = device
+        self._smallest = settings.batch
         self.count = settings.batches(len(self._images))
-        """Batches in an epoch."""
-        self.images = min(self.count * settings.batch, len(self._images))
-        """Training images that an epoch sees."""
+        """Batches in an epoch, while they are of the size they begin with."""
+        self.images = settings.images(len(self._images))
+        """Training images that an epoch sees at most."""
         self.measured_images = len(measured)
         """Images to measure on."""
         self._augment = Augmentation(
@@ -136,6 +137,10 @@ class ImageBatches:
             for distort in self._distortions:
                 images = distort(images, distorting)
             yield self._normalise(images), self._labels[indices]
+
+    def passed(self, images: int) -> int:
+        """Tells how far so many images of an epoch are, in batches of the size they begin with, up to ``count``."""
+        return min(-(-images // self._smallest), self.count)
 
     def first(self, count: int) -> Tensor:
         """Gives the first training images, normalised and without augmentation, shape (count, C, H, W)."""

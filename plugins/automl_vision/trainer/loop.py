@@ -23,6 +23,7 @@ from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
 from automl_vision.observing import EpochFeatures, FeatureRecorder, LiveNetwork
 from automl_vision.randomness import isolated_randomness
+from automl_vision.trainer.batch_size import BatchSizeController
 from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.memory import keep_freed_memory
 from automl_vision.trainer.nodes import build_learners, build_networks, placed
@@ -49,7 +50,8 @@ class CollaborativeTrainer(Evaluation):
 
     Metrics: ``accuracy`` and ``loss`` (cross-entropy) of the target on validation (on test when the split is
     ``final``), ``accuracy_1`` to ``accuracy_N`` of every node, and ``train_loss``, the mean of the target's loss L_1
-    over the epoch (NaN as soon as any node's loss is not finite; the rest of that epoch is then left out). Those of
+    over the epoch (NaN as soon as any node's loss is not finite; the rest of that epoch is then left out); ``batch``,
+    where batches may grow, their size at the end of the epoch; and what an update of a method's own adds. Those of
     ``flops``, ``params`` and ``latency`` (seconds) of the target that the context asks for are found once, and are the
     same in every observation. The latency is that of a forward pass of one image as accuracy is measured: on the
     context's device and threads, in the settings' precision.
@@ -89,7 +91,19 @@ class CollaborativeTrainer(Evaluation):
         watch = self._seen.record if "features" in context.needs else None
         self._measured_frozen: dict[int, tuple[float, float]] = {}
         self._costs: dict[str, float] = {}
+        self.controller = self.build_controller()
+        """What lets batches grow; None when their size is fixed."""
         self.update: Update = self.build_update(watch)
+
+    def build_controller(self) -> BatchSizeController | None:
+        """Builds what lets batches grow as memory allows, where the settings want them to."""
+        if not self.settings.batch_grows:
+            return None
+        from automl_vision.trainer.memory_probes import memory_probe  # not every system tells what it probes
+
+        settings, probe = self.settings, memory_probe(self.device, self.settings.memory_limit)
+        largest = min(settings.largest_batch, self.batches.images)  # beyond, an epoch would not fill one batch
+        return BatchSizeController(settings.batch, largest, settings.batch_every, probe)
 
     def build_update(self, watch: Callable[[Tensor, Tensor], None] | None) -> Update:
         """Builds what is done with a batch; called once, when everything else is built.
@@ -107,7 +121,10 @@ class CollaborativeTrainer(Evaluation):
 
     @property
     def iterations(self) -> int:
-        """k_end: the updates of the whole planned training, even when it is stopped before."""
+        """k_end: the updates of the whole planned training, even when it is stopped before.
+
+        Where batches grow, k counts images in batches of the size they begin with.
+        """
         return self.context.max_budget * self.batches.count
 
     def progress(self, epoch: int, batch: int) -> float:
@@ -128,11 +145,14 @@ class CollaborativeTrainer(Evaluation):
         while self.epoch < job.to_budget:
             train_loss = self._train_epoch()
             self.epoch += 1
-            yield self._observation({"train_loss": train_loss} | self.update.metrics())
+            size = {"batch": float(self.batches.size)} if self.settings.batch_grows else {}
+            yield self._observation({"train_loss": train_loss} | size | self.update.metrics())
 
     def _train_epoch(self) -> float:
         for learner in self.learners:
             learner.set_progress(self.epoch / self.context.max_budget)
+        if self.controller is not None:
+            self.controller.reset()
         self._seen.begin()
         for number, network in self.networks.items():
             network.train(number not in self.graph.frozen or self.settings.frozen_statistics == "train")
@@ -141,17 +161,20 @@ class CollaborativeTrainer(Evaluation):
         with self._isolated("layers"):
             self.update.begin(self.epoch)
             for batch, (images, labels) in enumerate(self.batches.epoch(self.epoch)):
-                self._set_learning_rate(batch)
-                total += self.update(images, labels, self.progress(self.epoch, batch)) * len(labels)
+                self._set_learning_rate(self.batches.passed(images_seen))
                 images_seen += len(labels)
+                progress = self.progress(self.epoch, self.batches.passed(images_seen) - 1)
+                total += self.update(images, labels, progress) * len(labels)
+                if self.controller is not None:
+                    self.batches.size = self.controller.step()
                 faults.point("trainer.batch")
                 if batch % CHECK_EVERY == CHECK_EVERY - 1 and not bool(total.isfinite().all()):
                     break
         means: list[float] = (total / images_seen).tolist()
         return means[0] if bool(total.isfinite().all()) else float("nan")
 
-    def _set_learning_rate(self, batch: int) -> None:
-        past = self.epoch + batch / self.batches.count
+    def _set_learning_rate(self, batches: int) -> None:
+        past = self.epoch + batches / self.batches.count
         for learner in self.learners:
             learner.set_learning_rate(self.settings.learning_rate(past, self.context.max_budget))
 
@@ -248,6 +271,7 @@ class CollaborativeTrainer(Evaluation):
             "optimisers": {learner.number: learner.optimiser.state_dict() for learner in self.learners},
             "losses": {learner.number: learner.losses.state_dict() for learner in self.learners},
             "update": self.update.state_dict(),
+            "controller": None if self.controller is None else self.controller.state_dict(),
         }
         # Python writes the file: torch's own writer hides why it failed, and a full disk must be told from a bug.
         buffer = io.BytesIO()
@@ -262,9 +286,12 @@ class CollaborativeTrainer(Evaluation):
         for learner in self.learners:
             learner.optimiser.load_state_dict(state["optimisers"][learner.number])
             learner.losses.load_state_dict(state["losses"][learner.number])
-        # Version 0.1.0 wrote neither what the update holds nor costs.
+        # Version 0.1.0 wrote neither what update and controller hold nor costs.
         if "update" in state:
             self.update.load_state_dict(state["update"])
+        if self.controller is not None and state.get("controller") is not None:
+            self.controller.load_state_dict(state["controller"])
+            self.batches.size = self.controller.size
         self.epoch = state["epoch"]
         self._costs = state.get("costs", {})
 

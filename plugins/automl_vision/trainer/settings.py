@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from automl_core.errors import RequestError
+from automl_core.spec import parse_size
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class TrainerSettings:
 
     Args:
         batch: Images per batch (B).
+        largest_batch: Images per batch at most, where batches grow from ``batch`` on as memory allows; 0 keeps them as
+            they are.
+        batch_every: Where batches grow: steps from one look at the memory to the next.
+        memory_limit: Where batches grow and train on the CPU: what the process may use, such as "4GB"; empty asks
+            ``ulimit -v`` and the control group, and lets batches be when neither sets a limit.
         lr: Learning rate of SGD at the start.
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
@@ -32,7 +38,7 @@ class TrainerSettings:
         augmentations: Operations that RandAugment applies to each image after crop and flip (its N); 0 switches it off.
         magnitude: How strong they are, from 0 to 30 (its M).
         cutout: Side in pixels of the square that Cutout blanks out last; 0 switches it off, 16 is usual for 32x32.
-        drop_last: Whether the rest of an epoch that does not fill a batch is left out.
+        drop_last: Whether the rest of an epoch that does not fill a batch (of the size then reached) is left out.
         frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
             those of the batch and lets theirs drift, as the paper's code does.
         precision: "float32", or "bfloat16" for the forward and backward pass (weights stay float32), which is faster
@@ -46,6 +52,9 @@ class TrainerSettings:
     """
 
     batch: int = 64
+    largest_batch: int = 0
+    batch_every: int = 10
+    memory_limit: str = ""
     lr: float = 0.1
     momentum: float = 0.9
     nesterov: bool = True
@@ -69,6 +78,13 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         self._require("batch", self.batch >= 1, "at least 1")
+        self._require(
+            "largest_batch",
+            self.largest_batch == 0 or self.largest_batch >= self.batch,
+            f"0 or at least trainer.batch ({self.batch})",
+        )
+        self._require("batch_every", self.batch_every >= 1, "at least 1")
+        self._require("memory_limit", _is_size(self.memory_limit), "a size above 0, such as 4GB or 500MB, or empty")
         self._require("evaluation_batch", self.evaluation_batch >= 1, "at least 1")
         self._require("lr", 0 < self.lr < math.inf, "a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
@@ -92,6 +108,11 @@ class TrainerSettings:
                 f"give another value with --set trainer.{name}=VALUE"
             )
 
+    @property
+    def batch_grows(self) -> bool:
+        """Whether an epoch may have batches of several sizes."""
+        return self.largest_batch > self.batch
+
     def learning_rate(self, past: float, max_epochs: int) -> float:
         """Gives the learning rate at a batch of a training planned for ``max_epochs``.
 
@@ -112,7 +133,7 @@ class TrainerSettings:
         return self.lr * self.decay**passed
 
     def batches(self, images: int) -> int:
-        """Counts the batches of an epoch over so many training images.
+        """Counts the batches of an epoch over so many training images, while they are of the size they begin with.
 
         Raises:
             RequestError: When not even one batch can be filled.
@@ -124,3 +145,19 @@ class TrainerSettings:
                 "lower trainer.batch, set trainer.drop_last=false or raise dataset.limit"
             )
         return count
+
+    def images(self, images: int) -> int:
+        """Counts the images that an epoch over so many training images sees at most.
+
+        Raises:
+            RequestError: When not even one batch can be filled.
+        """
+        batches = self.batches(images)
+        return images if self.batch_grows else min(batches * self.batch, images)
+
+
+def _is_size(text: str) -> bool:
+    try:
+        return not text or parse_size(text) > 0
+    except RequestError:
+        return False
