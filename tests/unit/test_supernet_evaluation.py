@@ -138,7 +138,7 @@ class TestCycles:
 
     def test_cosine_restarts_with_each_cycle(self, dataset: Digits) -> None:
         evaluation = start(dataset, trainer={"batch": 30})
-        rates = []
+        rates: list[list[float]] = []
         for cycle in (cycle_of(0, 0, 15, ("skip_connect",)), cycle_of(1, 15, 10, ("skip_connect",))):
             rates.append([])
             for observation in evaluation.advance(job_of(cycle)):
