@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from automl_core.errors import RequestError
 from automl_prdarts.candidates import MixedEdge, Source
 from automl_prdarts.plan import KINDS, Kind, Pools
+from automl_spaces.cell_costs import CellCosts
 from automl_spaces.genotype import EDGES, INPUTS, NODES
-from automl_vision.costs import Sizes, count
 from automl_vision.models.base import ClassifierModule, check_width, convolution
 from automl_vision.models.darts_operations import FactorisedReduction, Projection
 
@@ -187,20 +187,18 @@ def _check(kind: Kind, pools: Pools) -> None:
             )
 
 
-def multiply_accumulates(
-    pools: Mapping[Kind, Pools], cells: int, width: int, channels: int, classes: int, image_size: tuple[int, int]
-) -> float:
-    """Counts the multiply-accumulates of a supernet's forward pass of one image, without memory for its weights.
+def multiply_accumulates(normal: Pools, reduction: Pools, costs: CellCosts) -> int:
+    """Gives the multiply-accumulates of a supernet's forward pass of one image: those of all candidates of all edges.
 
     Args:
-        pools: Candidates of each kind of cell.
-        cells: Number of cells.
-        width: Channels of each node in the first cells.
-        channels: Channels of the images.
-        classes: Number of classes.
-        image_size: Rows and columns of the images, in pixels.
+        normal: Candidates of the normal cell.
+        reduction: Those of the reduction cell.
+        costs: What operations cost in networks of the supernet's size.
     """
-    sizes = Sizes(channels, classes, image_size)
-    with torch.device("meta"):
-        network = Supernet(channels, classes, pools["normal"], pools["reduction"], cells, width)
-    return count(network, sizes)["flops"]
+    applications = [
+        costs.of(kind, name, source).flops
+        for kind, pools in zip(KINDS, (normal, reduction), strict=True)
+        for (source, _), pool in zip(EDGES, pools, strict=True)
+        for name in pool
+    ]
+    return costs.base.flops + sum(applications)
