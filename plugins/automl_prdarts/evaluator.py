@@ -47,7 +47,7 @@ class SupernetEvaluator(Evaluator):
         return resolve_device(device)
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
-        """Refuses spaces of anything but cells, and data of which a half does not fill a batch."""
+        """Refuses spaces of anything but cells, and data that cannot be halved or are too small for the padding."""
         whole = space.space if isinstance(space, ConstrainedSpace) else space
         if not isinstance(whole, CellSpace):
             raise RequestError(
@@ -58,33 +58,44 @@ class SupernetEvaluator(Evaluator):
             from automl_prdarts.halves import halves
             from automl_vision.trainer.batches import check_image_size
 
-            dataset.load()
             images = cast("ImageDataset", dataset)
+            halves(images)
             check_image_size(self.trainer, images.image_size)
-            for half in halves(images):
-                self._check_batch(len(half.split("train")))
 
-    def _check_batch(self, images: int) -> None:
-        if self.trainer.batch > images:
+    def check_plan(self, plan: SupernetPlan, dataset: ImageDataset) -> None:
+        """Refuses a plan whose trainer's options are not ones, or whose batches half of the images do not fill.
+
+        Raises:
+            RequestError: With what would work.
+        """
+        from automl_prdarts.halves import halves
+
+        settings = self._settings(plan)
+        fewest = min(len(half.split("train")) for half in halves(dataset))
+        if settings.batch > fewest:
+            part = "searcher" if "batch" in plan.trainer else "trainer"
             raise RequestError(
-                f"trainer.batch must be at most half of the training images ({images}), since a supernet's weights and "
-                f"its architecture are trained on a half each, but got {self.trainer.batch}; lower trainer.batch or "
-                "raise dataset.limit"
+                f"{part}.batch must be at most half of the training images ({fewest}), since a supernet's weights and "
+                f"its architecture are trained on a half each, but got {settings.batch}; lower {part}.batch or raise "
+                "dataset.limit"
             )
 
     def start(self, description: Description, context: Context) -> Evaluation:
         """Prepares the first cycle."""
         from automl_prdarts.evaluation import SupernetEvaluation
+        from automl_vision.trainer.loop import image_dataset
 
         if not isinstance(description, SupernetPlan):
             raise RequestError(
                 f"the evaluator 'supernet' must be given a searcher's plan of one, but got a "
                 f"{type(description).__name__}; leave --evaluator out, and choose --searcher pr-darts"
             )
-        settings = self.trainer
-        if description.trainer:
-            settings = replace(settings, **validate(TrainerSettings, description.trainer, "trainer"))
-        return SupernetEvaluation(description, settings, context)
+        self.check_plan(description, image_dataset(context))
+        return SupernetEvaluation(description, self._settings(description), context)
+
+    def _settings(self, plan: SupernetPlan) -> TrainerSettings:
+        """Gives the study's settings with those that a plan decides in their place."""
+        return replace(self.trainer, **validate(TrainerSettings, plan.trainer, "trainer"))
 
     def parse(self, data: Json) -> Description:
         """Builds a plan from its JSON."""

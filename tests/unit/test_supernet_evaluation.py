@@ -254,7 +254,6 @@ class TestEvaluator:
         ("space", "settings", "message"),
         [
             (KTGSpace(), TrainerSettings(), "got space 'ktg'; choose cells-dl, cells-dr, cells-ur or darts"),
-            (CellsDL(), TrainerSettings(batch=31, pad=1), r"at most half of the training images \(30\).*got 31"),
             (CellsDL(), TrainerSettings(batch=8, pad=8), "smaller than the image"),
         ],
     )
@@ -263,6 +262,18 @@ class TestEvaluator:
     ) -> None:
         with pytest.raises(RequestError, match=message):
             SupernetEvaluator(settings).check(space, dataset)
+
+    def test_refuses_data_that_cannot_be_halved(self) -> None:
+        with pytest.raises(RequestError, match="both sides"):
+            SupernetEvaluator(TrainerSettings(pad=1)).check(CellsDL(), Digits(limit=10))
+
+    def test_refuses_batches_that_a_half_does_not_fill(self, dataset: Digits) -> None:
+        evaluator = SupernetEvaluator(TrainerSettings(batch=31, pad=1))
+        with pytest.raises(RequestError, match=r"trainer\.batch must be at most half .* \(30\).*got 31"):
+            evaluator.start(SupernetPlan(), Context(0, 2, dataset=dataset))
+        with pytest.raises(RequestError, match=r"lower searcher\.batch"):
+            evaluator.start(SupernetPlan(trainer={"batch": 40}), Context(0, 2, dataset=dataset))
+        evaluator.check_plan(SupernetPlan(trainer={"batch": 30}), dataset)
 
     def test_a_plan_replaces_settings_of_the_study(self, dataset: Digits) -> None:
         evaluator = SupernetEvaluator(TrainerSettings(batch=10, lr=0.3, pad=1))
