@@ -297,4 +297,6 @@ class TestEvaluator:
 
     def test_is_for_searches_alone(self, dataset: Digits) -> None:
         with pytest.raises(RequestError, match="split 'search', but got 'final'"):
-            SupernetEvaluator().start(SupernetPlan(), Context(0, 2, split="final", dataset=dataset))
+            SupernetEvaluator().start(
+                SupernetPlan(trainer={"batch": 20}), Context(0, 2, split="final", dataset=dataset)
+            )
