@@ -35,14 +35,23 @@ SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
 """Languages of blocks that are not run; with ``file=PATH`` they are written."""
 
 SMALL = "--trials 2 --max-budget 2 --threads 1 --set dataset.limit=60"
+SUPERNET = (
+    "--trials 1 --max-budget 1 --threads 1 --set dataset.limit=60 --set space.channels=2 --set searcher.channels=2 "
+    "--set searcher.cells=3"
+)
 REDUCED = {
+    "cells-dl --searcher pr-darts": f"{SUPERNET} --set 'searcher.cycle_epochs={[1] * 9}' "
+    f"--set 'searcher.cycle_grace={[0] * 9}'",
+    "cells-dl --searcher darts": f"{SUPERNET} --set searcher.epochs=1 --set searcher.grace=0",
+    "cells-dl": f"{SMALL} --set space.channels=2",
     "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "nas-bench-201 --evaluator supervised": SMALL,
     "darts": f"{SMALL} --set space.channels=2",
+    "cells-dl": f"{SMALL} --set space.channels=2",
     "randaugment": f"{SMALL} --set space.model=resnet8",
     "resnet-scaling": SMALL,
 }
-"""What ``automl run`` is given besides for spaces that are trained, so that it takes seconds."""
+"""What ``automl run`` is given besides for spaces that are trained, so that it takes seconds; the first that fits."""
 
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
