@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from automl_core import Context, RequestError
 from automl_core.types import Job
 from automl_spaces.genotype import DARTS_V1, DARTS_V2, OPERATIONS, CellNodes, Genotype
+from automl_spaces.genotype_published import PR_DARTS_DL1, PR_DARTS_DL2, PR_DARTS_DR, PR_DARTS_UR
 from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node
+from automl_spaces.operations import Convolution
 from automl_vision import CollaborativeTrainer, TrainerSettings, build_model, count_parameters, load_exported
 from automl_vision.costs import Sizes, count_costs
 from automl_vision.data.digits import Digits
@@ -21,6 +23,7 @@ from automl_vision.models import darts as module
 from automl_vision.models.darts import AuxiliaryTower, Cell, DARTSNetwork
 from automl_vision.models.darts_operations import (
     FactorisedReduction,
+    Projection,
     SeparableConvolution,
     build_operation,
     drop_paths,
@@ -42,12 +45,21 @@ def small(**options: Any) -> DARTSNetwork:
     return network
 
 
-@pytest.mark.parametrize(("genotype", "parameters"), [(DARTS_V1, 3_169_414), (DARTS_V2, 3_349_342)])
+@pytest.mark.parametrize(
+    ("genotype", "parameters"),
+    [
+        *((DARTS_V1, 3_169_414), (DARTS_V2, 3_349_342), (PR_DARTS_DL1, 3_174_166), (PR_DARTS_DL2, 4_017_646)),
+        *((PR_DARTS_DR, 4_248_766), (PR_DARTS_UR, 5_369_158)),  # published as 4.2 and 5.4 million
+    ],
+    ids=["first order", "second order", "DL1", "DL2", "DR", "UR"],
+)
 def test_published_parameter_counts(genotype: Genotype, parameters: int) -> None:
     with torch.device("meta"):
         plain = DARTSNetwork(3, 10, genotype.normal, genotype.reduction)
         towered = DARTSNetwork(3, 10, genotype.normal, genotype.reduction, auxiliary=True)
+        hundred = DARTSNetwork(3, 100, genotype.normal, genotype.reduction)
     assert count_parameters(plain) == parameters
+    assert count_parameters(hundred) == parameters + 90 * 577
     # 576 channels to 128, normalised; 2x2 to 768, normalised; the classes.
     tower = 576 * 128 + 2 * 128 + 4 * 128 * 768 + 2 * 768 + 768 * 10 + 10
     assert sum(one.numel() for one in towered.auxiliary.parameters()) == tower == 476_426
@@ -89,6 +101,33 @@ def test_operations_keep_channels_and_stride_halves(name: str, stride: int, size
         "skip_connect": (36 + 12) * (stride - 1),
     }
     assert sum(one.numel() for one in operation.parameters()) == weights.get(name, 0)
+
+
+@pytest.mark.parametrize("name", ["conv_1x1", "conv_3x3", "conv_5x5_d2", "conv_7x7_e2", "conv_3x3_d2_e1-3-2"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [1, 7, 8])
+def test_convolutions_are_blocks_of_the_widths_in_their_names(name: str, stride: int, size: int) -> None:
+    found = Convolution.parse(name)
+    assert found is not None
+    for affine in (True, False):
+        operation = build_operation(name, 4, stride, affine)
+        assert operation(draw(2, 4, size, size)).shape == (2, 4, -(-size // stride), -(-size // stride))
+        widths = [4 * factor for factor in (1, *found.widths, 1)]
+        assert isinstance(operation, nn.Sequential) and len(operation) == len(widths) - 1
+        for place, block in enumerate(operation):
+            rectifier, depthwise, pointwise, norm = block  # type: ignore[misc]
+            assert isinstance(rectifier, nn.ReLU) and depthwise.groups == depthwise.in_channels == widths[place]
+            assert depthwise.kernel_size == (found.size,) * 2 and depthwise.dilation == (found.dilation,) * 2
+            assert depthwise.stride == ((stride if place == 0 else 1),) * 2
+            assert (pointwise.in_channels, pointwise.out_channels) == tuple(widths[place : place + 2])
+            assert norm.affine is affine
+
+
+def test_without_affine_no_normalisation_learns() -> None:
+    parts = [build_operation(name, 4, 2, affine=False) for name in (*OPERATIONS, "conv_3x3_e2")]
+    parts += [Projection(3, 4, affine=False), FactorisedReduction(3, 4, affine=False)]
+    norms = [module for part in parts for module in part.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 1 + 2 + 2 + 1 + 1 + 2 + 2 and not any(norm.affine for norm in norms)
 
 
 def test_operations_compute_what_they_are_called() -> None:
