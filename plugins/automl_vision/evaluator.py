@@ -103,7 +103,7 @@ class GraphEvaluator(Evaluator):
         recipe = self._recipe(description)
         settings = self._settings(recipe)
         train, validation = self._images
-        seen = min(settings.batches(train) * settings.batch, train)
+        seen = settings.images(train)
         head = build_empty(recipe.graph.node(TARGET), self._sizes).head
         return FeatureSizes(seen, validation, head.in_features, head.out_features)
 

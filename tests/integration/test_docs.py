@@ -47,7 +47,6 @@ REDUCED = {
     "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "nas-bench-201 --evaluator supervised": SMALL,
     "darts": f"{SMALL} --set space.channels=2",
-    "cells-dl": f"{SMALL} --set space.channels=2",
     "randaugment": f"{SMALL} --set space.model=resnet8",
     "resnet-scaling": SMALL,
 }
