@@ -114,7 +114,7 @@ def derive(
             return configuration
         refusal = refusal or broken
     if not refusal:
-        names = " and ".join(f"{bound.name} ({'>=' if bound.lower else '<='} {_limit(bound)})" for bound in bounds)
+        names = " and ".join(f"{bound.name} {'>=' if bound.lower else '<='} {_limit(bound)}" for bound in bounds)
         raise StudyFailed(
             f"a genotype of the last candidates must keep {names} together, but none does, although each alone can be "
             "kept; loosen one of them"
@@ -175,8 +175,10 @@ def best_first(
     choices = [_choices(kind, node, pools[kind], probabilities[kind], bounds) for kind, node in LEVELS]
     multipliers = _multipliers(choices, bounds)
     constant = sum(one * bound.most for one, bound in zip(multipliers, bounds, strict=True))
+    # Of choices that are as good at these prices, those of a higher score come first: they use up what bounds allow.
     levels = [
-        sorted(((_reduced(one, multipliers), one) for one in level), key=lambda entry: -entry[0]) for level in choices
+        sorted(((_reduced(one, multipliers), one) for one in level), key=lambda entry: (-entry[0], -entry[1].score))
+        for level in choices
     ]
     least = [_least(pools, bound) for bound in bounds]
 
@@ -257,24 +259,32 @@ def _multipliers(choices: Sequence[Sequence[Choice]], bounds: Sequence[Bound]) -
     """Prices the bounds, in score for each unit of cost, so that the best choices at these prices nearly keep them.
 
     Whatever the prices are, no genotype within bounds beats the sum of the best choices at them; good ones make that
-    sum small, and few genotypes have to be looked at. Each price in turn is the least one at which its bound is kept.
+    sum small, and few genotypes have to be looked at. Each price in turn is put to where its bound begins to be kept,
+    which is where the sum is smallest, as a function of that price.
     """
     prices = [0] * len(bounds)
 
+    def at(number: int, price: int) -> list[int]:
+        return [*prices[:number], price, *prices[number + 1 :]]
+
+    def sum_of_best(tried: Sequence[int]) -> int:
+        constant = sum(one * bound.most for one, bound in zip(tried, bounds, strict=True))
+        return constant + sum(max(_reduced(one, tried) for one in level) for level in choices)
+
     def keeps(number: int, price: int) -> bool:
-        tried = [*prices[:number], price, *prices[number + 1 :]]
+        tried = at(number, price)
         best = (max(level, key=lambda one: _reduced(one, tried)) for level in choices)
         return sum(one.costs[number] for one in best) <= bounds[number].most
 
     for _ in bounds:
         for number in range(len(bounds)):
-            low, high = -1, 0
+            low = high = 0
             while not keeps(number, high) and high < len(bounds) * len(LEVELS) * SCALE:
                 low, high = high, max(1, 2 * high)
-            while high - low > 1 + high // 1000:
+            while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if keeps(number, middle) else (middle, high)
-            prices[number] = high
+            prices = min(at(number, low), at(number, high), key=sum_of_best)
     return prices
 
 
