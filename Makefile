@@ -1,4 +1,5 @@
-# make run · make test · make lint · make bench · make evidence-searchers · make evidence-feature-history · make clean
+# make run · make test · make lint · make bench · make evidence-searchers · make evidence-feature-history
+# make evidence-pr-darts · make clean
 #
 # PYTHON names the interpreter that makes the environment, VENV the environment's directory:
 #     make test PYTHON=python3.12 VENV=~/environments/automl
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench evidence-searchers evidence-feature-history clean
+.PHONY: run test lint bench evidence-searchers evidence-feature-history evidence-pr-darts clean
 
 # The knowledge-transfer-graph search on the digits that scikit-learn brings: offline, minutes on two cores.
 run: $(INSTALLED)
@@ -38,6 +39,10 @@ evidence-searchers: $(INSTALLED)
 # where it was, like the one above.
 evidence-feature-history: $(INSTALLED)
 	$(BIN)/python benchmarks/evidence_feature_history.py --data '$(DATA)'
+
+# At most 40 minutes, on images of your own, or on digits without DATA. It goes on where it was, like those above.
+evidence-pr-darts: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence_pr_darts.py --data '$(DATA)'
 
 # Workspaces are left alone: they hold studies.
 clean:

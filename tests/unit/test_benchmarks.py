@@ -7,11 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+
+from automl_core import Job, Observation, Outcome
+from automl_core.plugins import get_registry
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 MODULES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
@@ -172,6 +177,127 @@ def test_regret_is_measured_from_the_best_of_the_table() -> None:
     loss = virtual.Truth("hpolib", "naval_propulsion")
     assert loss.objective.direction == "min"
     assert loss.optimum > 0.0
+
+
+def test_the_table_of_cycles_is_scaled_as_published() -> None:
+    evidence = module("evidence_pr_darts")
+    assert evidence.scaled(100) == (evidence.EPOCHS, evidence.GRACE)
+    before: tuple[int, ...] = (0,) * 9
+    for total in range(9, 130):
+        epochs, grace = evidence.scaled(total)
+        assert sum(epochs) == total
+        assert all(0 <= first < all_of_it for first, all_of_it in zip(grace, epochs, strict=True))
+        assert all(later >= earlier for later, earlier in zip(epochs, before, strict=True))
+        before = epochs
+
+
+def measured(arm: str) -> dict[str, Any]:
+    """What a calibration gives on a machine where a full epoch takes 4 s, a grace epoch 2, a cycle's beginning 1."""
+    cycles = [(0, 1, 2.0), (0, 2, 4.0), (1, 3, 3.0), (1, 4, 4.0), *((cycle, cycle + 3, 5.0) for cycle in range(2, 9))]
+    return {"supernet epochs": cycles if arm == "pr-darts" else [(0, 1, 9.0), (0, 2, 8.0)], "rest": 11.0}
+
+
+def test_epochs_are_as_many_as_the_seconds_allow() -> None:
+    evidence = module("evidence_pr_darts")
+
+    def seconds(total: int) -> float:
+        epochs, grace = evidence.scaled(total)
+        return 11.0 + sum(1.0 + 4.0 * (one - first) + 2.0 * first for one, first in zip(epochs, grace, strict=True))
+
+    for limit in (60.0, 100.0, 270.0):
+        epochs, grace = evidence.cycles_within(limit, measured("pr-darts"))
+        assert (epochs, grace) == evidence.scaled(sum(epochs))
+        assert seconds(sum(epochs)) <= limit < seconds(sum(epochs) + 1)
+    assert evidence.cycles_within(1.0, measured("pr-darts"))[0] == (1,) * 9
+    assert evidence.epochs_within(60.0, measured("darts")) == 6
+    assert evidence.epochs_within(1.0, measured("darts")) == 1
+
+
+def test_what_a_search_does_is_watched() -> None:
+    evidence = module("evidence_pr_darts")
+    clock = iter((0.0, 1.0, 3.0, 10.0, 10.5, 20.0, 21.0, 23.0, 30.0, 31.0))
+    watch = evidence.Watch(lambda: next(clock))
+    cycle = Job(0, {}, 0, 2, role="support", instruction={"cycle": {"number": 0}})
+    watch.job_started(cycle, "supernet 0")
+    for unit in range(3):
+        watch.observed(cycle, Observation(unit, {}))
+    watch.job_finished(cycle, Outcome("done", 2, report={"images": 7}), "supernet 0")
+    assert watch.epochs == [(0, 1, 7.0), (0, 2, 0.5)]
+    assert watch.reports == [{"images": 7}]
+    candidate = Job(1, {"a": 1}, 0, 3)
+    watch.job_started(candidate, "")
+    for unit in range(3):  # cut before its last epoch, which was paid for all the same
+        watch.observed(candidate, Observation(unit, {}))
+    assert watch.trained == {1: ({"a": 1}, 2)}
+
+
+def found_by(arm: str, seed: int, test: float) -> dict[str, Any]:
+    space = get_registry().create("space", "cells-dl", {})
+    configuration = dict(space.config_space.get_default_configuration())
+    configuration |= {"normal_2_first": "skip_connect", "reduction_5_second": "conv_3x3"}
+    supernet = 0 if arm == "random" else 3_000_000
+    point = {"accuracy": 0.2, "train_accuracy": 0.3, "batch": 32.0, "cycle": 0.0}
+    return {
+        "seconds": 5.0,
+        "final seconds": 1.0,
+        "configuration": configuration,
+        "validation accuracy": test - 0.1,
+        "test accuracy": test,
+        "candidates": 3,
+        "supernet multiply-accumulates": supernet,
+        "candidate multiply-accumulates": 1_000_000,
+        "supernet images": supernet,
+        "candidate images": 10,
+        "flops": 5e6,
+        "params": 1e4,
+        "curves": [[[unit, point] for unit in range(1, 4)]] if arm == "pr-darts" else [],
+    }
+
+
+def test_evidence_on_pr_darts_goes_on_with_the_same_numbers(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = module("evidence_pr_darts")
+    asked = []
+
+    def perform(piece: Any) -> dict[str, Any]:
+        asked.append(piece)
+        if piece.part == "calibration":
+            line = measured(piece.arm) | {"final epoch": 0.4, "seconds": 50.0}
+        elif (piece.arm, piece.seed) == ("darts", 1) and len(asked) < 12:
+            raise RuntimeError("killed")
+        else:
+            line = found_by(piece.arm, piece.seed, {"pr-darts": 0.5, "darts": 0.4, "random": 0.45}[piece.arm])
+        return asdict(piece) | line
+
+    monkeypatch.setattr(evidence, "perform", perform)
+    once_more = ["--processes", "1", "--results", str(results)]
+    assert evidence.main(once_more) == 1
+    assert len(asked) == 2 + 9
+    assert json.loads((results / "results" / "evidence-pr-darts.json").read_text())["searches"]["done"] == 8
+    assert evidence.main(once_more) == 0
+    assert [(piece.arm, piece.seed) for piece in asked[11:]] == [("darts", 1)]
+    searches = [piece for piece in asked if piece.part == "search"]
+    assert len({(piece.arm, piece.epochs, piece.grace, piece.final_epochs) for piece in searches}) == 3
+    document = json.loads((results / "results" / "evidence-pr-darts.json").read_text())
+    assert document["means"]["darts"]["multiply-accumulates spent"] == [4_000_000, 0.0]
+    assert document["means"]["random"]["multiply-accumulates spent"] == [1_000_000, 0.0]
+    assert document["runs"][0]["skips"] == {"normal": 1 / 8, "reduction": 0.0}
+    (difference,) = (
+        one
+        for one in document["paired differences"]
+        if (one["of"], one["to"], one["metric"]) == ("pr-darts", "darts", "test accuracy")
+    )
+    assert difference["values"] == pytest.approx([0.1, 0.1, 0.1])
+    text = (results / "README.md").read_text()
+    assert "| PR-DARTS less DARTS | test after retraining, points | +10.0, +10.0, +10.0 | +10.0 ± 0.0 |" in text
+    pictures = {path.name for path in (results / "results").glob("*.svg")}
+    assert len(pictures) == 10
+    assert all(f"(results/{name})" in text for name in pictures)
+
+
+def test_evidence_on_pr_darts_tells_of_data_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        module("evidence_pr_darts").main(["--data", "nowhere.npz"])
+    assert "--data must be an .npz file" in capsys.readouterr().err
 
 
 def test_intervals_cover_the_median_or_have_no_bounds() -> None:
