@@ -28,6 +28,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/supernet.py
 	$(BIN)/python benchmarks/searchers.py
 	$(BIN)/python benchmarks/simulated.py
 

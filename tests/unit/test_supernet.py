@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -230,3 +236,32 @@ def test_multiply_accumulates_are_those_that_are_counted() -> None:
     network = small(pools, reduction=others, cells=3, width=3)
     found = multiply_accumulates(pools, others, CellCosts(3, 3, 3, 10, (17, 20)))
     assert found == count(network, Sizes(3, 10, (17, 20)))["flops"]
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Imports the benchmark as a script does, at a small scale; its name is left to others afterwards."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    module = importlib.import_module("supernet")
+    monkeypatch.setattr(module, "POOL", ("max_pool_3x3", "skip_connect", "conv_3x3"))
+    monkeypatch.setattr(module, "CELLS", 1)
+    monkeypatch.setattr(module, "SETTINGS", ((8, 3),))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    yield module
+    for name in ("supernet", "reporting"):
+        sys.modules.pop(name, None)
+
+
+def test_the_benchmark_compares_what_is_equal(benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    steps = benchmark.Steps(8, 3)
+    assert len(benchmark.Bare(steps).forward()) == len(EDGES) * 3
+    images, _ = next(iter(steps.trainer.batches.epoch(0)))
+    fused = steps.network(images)
+    with benchmark.plainly():
+        torch.testing.assert_close(steps.network(images), fused)
+    monkeypatch.setattr(sys, "argv", ["supernet", "--turns", "1", "--json", str(tmp_path / "supernet.json")])
+    benchmark.main()
+    rows = json.loads((tmp_path / "supernet.json").read_text())["rows"]
+    assert [row["label"].split(": ")[1] for row in rows] == ["step", "bare", "plain"]
+    step, bare, plain = (row["megabytes"] for row in rows)
+    assert 0 < step < bare < plain
