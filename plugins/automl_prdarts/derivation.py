@@ -41,6 +41,8 @@ COUNTED = "params", "flops"
 Rows = Sequence[Sequence[float]]
 """Probabilities of the candidates of each edge of a cell."""
 
+Path = tuple[int, ...]
+
 LEVELS = tuple(product(KINDS, range(INPUTS, INPUTS + NODES)))
 """The nodes of both cells, in the order in which they are filled."""
 
@@ -172,55 +174,65 @@ def best_first(
     Raises:
         StudyFailed: When too many partial genotypes would have to be looked at.
     """
-    choices = [_choices(kind, node, pools[kind], probabilities[kind], bounds) for kind, node in LEVELS]
-    multipliers = _multipliers(choices, bounds)
-    constant = sum(one * bound.most for one, bound in zip(multipliers, bounds, strict=True))
-    # Of choices that are as good at these prices, those of a higher score come first: they use up what bounds allow.
-    levels = [
-        sorted(((_reduced(one, multipliers), one) for one in level), key=lambda entry: (-entry[0], -entry[1].score))
-        for level in choices
-    ]
-    least = [_least(pools, bound) for bound in bounds]
-
-    def limit(path: tuple[int, ...]) -> int:
-        """Gives what no completion of a path can exceed; a path is the places of the first nodes' choices."""
-        return constant + sum(
-            level[path[depth] if depth < len(path) else 0][0] for depth, level in enumerate(levels)
-        )  # fmt: skip
-
-    def keeps(path: tuple[int, ...]) -> bool:
-        """Tells whether each bound alone can be kept by a completion of the path."""
-        chosen = [levels[depth][place][1].costs for depth, place in enumerate(path)]
-        return all(
-            sum(costs[number] for costs in chosen) + sum(least[number][len(path) :]) <= bound.most
-            for number, bound in enumerate(bounds)
-        )
-
+    tree = _Tree(pools, probabilities, bounds)
     # Complete paths come twice: first with a limit, then, settled, with their score. What is settled and comes first
     # is at least as good as all that is still in the heap. Of equal ones the smaller places come first.
-    heap: list[tuple[int, tuple[int, ...], bool]] = [(-limit((0,)), (0,), False)]
+    heap: list[tuple[int, Path, bool]] = [(-tree.limit((0,)), (0,), False)]
     for _ in range(STEPS):
         if not heap:
             return
         _, path, settled = heapq.heappop(heap)
-        chosen = [levels[depth][place][1] for depth, place in enumerate(path)]
+        chosen = tree.chosen(path)
         if settled:
             nodes = tuple(one.node for one in chosen)
             yield Genotype(nodes[:NODES], nodes[NODES:])
             continue
-        if path[-1] + 1 < len(levels[len(path) - 1]):
+        if path[-1] + 1 < len(tree.levels[len(path) - 1]):
             sibling = (*path[:-1], path[-1] + 1)
-            heapq.heappush(heap, (-limit(sibling), sibling, False))
-        if not keeps(path):
+            heapq.heappush(heap, (-tree.limit(sibling), sibling, False))
+        if not tree.keeps(path):
             continue
-        if len(path) == len(levels):
+        if len(path) == len(LEVELS):
             heapq.heappush(heap, (-sum(one.score for one in chosen), path, True))
         else:
-            heapq.heappush(heap, (-limit((*path, 0)), (*path, 0), False))
+            heapq.heappush(heap, (-tree.limit((*path, 0)), (*path, 0), False))
     raise StudyFailed(
         f"the best genotype within bounds must be found in {STEPS:,} steps, but it was not, so tight are the bounds on "
         f"{' and '.join(bound.name for bound in bounds)} together; loosen one of them"
     )
+
+
+class _Tree:
+    """All genotypes, level by level; a path is the places of the choices at the first levels."""
+
+    def __init__(
+        self, pools: Mapping[Kind, Pools], probabilities: Mapping[Kind, Rows], bounds: Sequence[Bound]
+    ) -> None:
+        choices = [_choices(kind, node, pools[kind], probabilities[kind], bounds) for kind, node in LEVELS]
+        prices = _multipliers(choices, bounds)
+        # Of choices that are as good at these prices, those of a higher score come first: they use what bounds allow.
+        self.levels = [
+            sorted(((_reduced(one, prices), one) for one in level), key=lambda entry: (-entry[0], -entry[1].score))
+            for level in choices
+        ]
+        self._constant = sum(price * bound.most for price, bound in zip(prices, bounds, strict=True))
+        self._least = [(bound.most, _least(pools, bound)) for bound in bounds]
+
+    def chosen(self, path: Path) -> list[Choice]:
+        return [self.levels[depth][place][1] for depth, place in enumerate(path)]
+
+    def limit(self, path: Path) -> int:
+        """Gives what no completion of a path can exceed."""
+        places = (*path, *(0,) * (len(LEVELS) - len(path)))
+        return self._constant + sum(level[place][0] for level, place in zip(self.levels, places, strict=True))
+
+    def keeps(self, path: Path) -> bool:
+        """Tells whether each bound alone can be kept by a completion of the path."""
+        chosen = self.chosen(path)
+        return all(
+            sum(one.costs[number] for one in chosen) + sum(least[len(path) :]) <= most
+            for number, (most, least) in enumerate(self._least)
+        )
 
 
 def _choices(kind: Kind, node: int, pools: Pools, rows: Rows, bounds: Sequence[Bound]) -> list[Choice]:
