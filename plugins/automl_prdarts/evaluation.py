@@ -18,10 +18,11 @@ from automl_prdarts import morphing
 from automl_prdarts.halves import halves
 from automl_prdarts.plan import KINDS, ArchitectureSettings, Cycle, CycleReport, SupernetPlan
 from automl_prdarts.statistics import pool_statistics
-from automl_prdarts.supernet import Supernet
+from automl_prdarts.supernet import Supernet, multiply_accumulates
 from automl_prdarts.update import SupernetUpdate, Watch
+from automl_spaces.cell_costs import CellCosts
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph, Node
-from automl_vision.costs import Sizes, count_costs
+from automl_vision.costs import Sizes
 from automl_vision.trainer.batches import ImageBatches
 from automl_vision.trainer.loop import CollaborativeTrainer, image_dataset
 from automl_vision.trainer.settings import TrainerSettings
@@ -141,14 +142,16 @@ class SupernetEvaluation(Evaluation):
 
     def report(self) -> Json:
         """Gives the cycle's :class:`~automl_prdarts.plan.CycleReport`."""
-        trainer, _ = self._current()
+        trainer, cycle = self._current()
         sizes = Sizes.of(self._halves[0])
+        plan = self._plan
+        costs = CellCosts(plan.cells, plan.channels, sizes.channels, sizes.classes, sizes.image_size)
         report = CycleReport(
             **self.probabilities(),
             channels=sizes.channels,
             classes=sizes.classes,
             image_size=sizes.image_size,
-            multiply_accumulates=count_costs(trainer.graph.node(TARGET), sizes)["flops"],
+            multiply_accumulates=float(multiply_accumulates(cycle.normal, cycle.reduction, costs)),
             images=trainer.update.images,
         )
         return report.to_json()

@@ -18,10 +18,10 @@ from automl_core.types import Job, Json, Observation
 from automl_prdarts.evaluation import SupernetEvaluation
 from automl_prdarts.evaluator import SupernetEvaluator
 from automl_prdarts.plan import KINDS, ArchitectureSettings, Cycle, CycleReport, Origin, SupernetPlan
-from automl_prdarts.supernet import multiply_accumulates
 from automl_spaces.cells import CellsDL
 from automl_spaces.ktg import KTGSpace
 from automl_vision import TrainerSettings
+from automl_vision.costs import Sizes, count_costs
 from automl_vision.data.digits import Digits
 
 TRAINER = {"batch": 15, "pad": 1, "lr": 0.025, "final_lr": 0.01, "schedule": "cosine", "clip": 5.0}
@@ -131,8 +131,8 @@ class TestCycles:
         for row, pool in zip(report.normal, CYCLES[0].normal, strict=True):
             assert len(row) == len(pool)
             assert sum(row) == pytest.approx(1, abs=1e-6)
-        pools = {kind: getattr(CYCLES[0], kind) for kind in KINDS}
-        assert report.multiply_accumulates == multiply_accumulates(pools, 3, 2, 1, 10, (8, 8))
+        trainer, _ = evaluation._current()
+        assert report.multiply_accumulates == count_costs(trainer.graph.node(1), Sizes.of(dataset))["flops"]
         # Two epochs of weights, one of the architecture, two batches of 15 in each.
         assert report.images == 3 * 30
 
@@ -224,6 +224,47 @@ def test_a_run_cut_anywhere_ends_as_one_that_is_not(
     after = start(dataset, lr=0.05)
     after.load(tmp_path)
     assert list(run(after, reached=cut)) == (whole if cut == 0 else whole[cut + 1 :])
+
+
+class Memory:
+    """A third of it is full, whatever happens."""
+
+    def fraction(self) -> float:
+        return 0.3
+
+    def reset(self) -> None: ...
+
+
+GROWING = {"batch": 8, "largest_batch": 24, "batch_every": 1}
+
+
+class TestGrowingBatches:
+    @pytest.fixture(autouse=True)
+    def _memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("automl_vision.trainer.memory_probes.memory_probe", lambda *given: Memory())
+
+    def test_grow_alike_in_both_halves_and_begin_anew_with_each_cycle(self, dataset: Digits) -> None:
+        evaluation = start(dataset, trainer=GROWING)
+        sizes: list[int] = []
+        for cycle in (cycle_of(0, 0, 2, ("skip_connect",)), cycle_of(1, 2, 1, ("skip_connect",))):
+            evaluation._turn_to(cycle)
+            trainer, _ = evaluation._current()
+            trainer.supernet.stem.register_forward_hook(
+                lambda module, given, result: sizes.append(len(given[0])) if module.training else None
+            )
+            seen = [observation.metrics["batch"] for observation in evaluation.advance(job_of(cycle))]
+            assert seen[-1] == 24
+        # Second half and first in turn; an epoch ends when what is left of the first's 30 images fills no batch.
+        assert sizes == [8, 8, 16, 16, *[24, 24], 8, 8, 16, 16]
+
+    def test_go_on_from_a_checkpoint(self, dataset: Digits, tmp_path: Path) -> None:
+        whole = list(run(start(dataset, trainer=GROWING, lr=0.05)))
+        before = start(dataset, trainer=GROWING, lr=0.05)
+        list(run(before, stop_at=4))
+        before.save(tmp_path)
+        after = start(dataset, trainer=GROWING, lr=0.05)
+        after.load(tmp_path)
+        assert list(run(after, reached=4)) == whole[5:]
 
 
 def test_second_order_goes_on_from_a_checkpoint_too(dataset: Digits, tmp_path: Path) -> None:
