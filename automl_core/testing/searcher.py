@@ -117,7 +117,8 @@ class Run:
     def _check_job(self, job: Job) -> None:
         assert job.trial not in {running.trial for _, _, running in self._running}, f"{job} while the trial runs"
         assert job.trial not in self.ended, f"{job} of a trial that is over"
-        assert job.from_budget < job.to_budget <= self.problem.max_budget, f"{job} must rise, at most to the maximum"
+        most = job.instruction["max_budget"] if job.role == "support" else self.problem.max_budget
+        assert job.from_budget < job.to_budget <= most, f"{job} must rise, at most to the maximum"
         assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job, f"{job} must survive JSON"
         if job.trial == self._next_trial:
             self._check_new(job)
@@ -223,7 +224,8 @@ class SearcherContract(ABC):
             run = self.begin(workers=workers).go()
             assert run.searcher.finished()
             assert run.begun > 0
-            assert run.searcher.multi_fidelity or {job.to_budget for job in run.jobs} == {self.max_budget}
+            budgets = {job.to_budget for job in run.jobs if job.role == "candidate"}
+            assert run.searcher.multi_fidelity or budgets == {self.max_budget}
 
     def test_is_deterministic_from_its_seed(self) -> None:
         for workers in (1, 8):

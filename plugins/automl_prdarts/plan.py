@@ -104,7 +104,7 @@ class Cycle:
         grace: Its first epochs, in which architecture weights stay as they are.
         normal: Candidates of the normal cell.
         reduction: Those of the reduction cell.
-        origins: The candidates that were not there in the cycle before; none in the first cycle.
+        origins: The candidates that are made anew; none in the first cycle. All others were there in the one before.
     """
 
     number: int

@@ -39,17 +39,10 @@ class SupernetContract(SearcherContract):
         report = CycleReport(probabilities["normal"], probabilities["reduction"], 3, 10, (32, 32))
         return Outcome("done", job.to_budget, cost=1.0, report=report.to_json())
 
-    def test_ends_with_well_formed_jobs(self):
-        for workers in (1, 8):
-            run = self.begin(workers=workers).go()
-            assert run.searcher.finished()
-            assert run.begun == self.trials
-            assert {job.to_budget for job in run.jobs if job.role == "candidate"} == {self.max_budget}
-
 
 class TestPRDARTS(SupernetContract):
     def make_searcher(self):
-        return PRDARTSSearcher(cycle_epochs=(1, 2, 1, 1, 1, 1, 1, 1, 1), cycle_grace=(0,) * 9)
+        return PRDARTSSearcher(cycle_epochs=(2, 3, 1, 1, 1, 1, 1, 1, 1), cycle_grace=(1, 1, 0, 0, 0, 0, 0, 0, 0))
 
     def make_space(self):
         return CellsDR()

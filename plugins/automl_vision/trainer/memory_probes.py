@@ -128,8 +128,8 @@ def memory_probe(device: torch.device, memory_limit: str = "") -> MemoryProbe:
 def _warn_of_no_limit() -> None:
     """Says once a process why no batch grows."""
     log.warning(
-        "trainer.largest_batch has no effect, since nothing says how much memory may be used; "
-        "set trainer.memory_limit, for example to 4GB"
+        "batches stay at their smallest size, since nothing says how much memory may be used; "
+        "set trainer.memory_limit, for example to 4GB, or largest_batch to 0"
     )
 
 
