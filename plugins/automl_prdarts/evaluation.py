@@ -112,16 +112,27 @@ class SupernetEvaluation(Evaluation):
     def advance(self, job: Job) -> Iterator[Observation]:
         """Trains up to the job's budget, in epochs, within the cycle that its instruction names.
 
+        What was trained before and is not there any more, because a checkpoint was lost, is trained again: the
+        instruction names the cycles before as well.
+
         Raises:
             RequestError: For a job that goes beyond its cycle, or whose cycle begins after epochs that were not trained
                 here.
         """
-        cycle = Cycle.from_json(job.instruction["cycle"])
-        if job.to_budget > cycle.begins + cycle.epochs:
+        cycle, before = job.instruction["cycle"], job.instruction.get("before", ())
+        cycles = [Cycle.from_json(one) for one in (*before, cycle)]
+        if job.to_budget > cycles[-1].begins + cycles[-1].epochs:
             raise RequestError(
-                f"a supernet's job must end with its cycle, after epoch {cycle.begins + cycle.epochs}, but one asks "
-                f"for {job.to_budget}; give the next cycle a job of its own"
+                f"a supernet's job must end with its cycle, after epoch {cycles[-1].begins + cycles[-1].epochs}, but "
+                f"one asks for {job.to_budget}; give the next cycle a job of its own"
             )
+        reached = 0 if self._cycle is None else self._cycle.number
+        for one in cycles:
+            if one.number >= reached:
+                yield from self._advance(one, replace(job, to_budget=min(job.to_budget, one.begins + one.epochs)))
+
+    def _advance(self, cycle: Cycle, job: Job) -> Iterator[Observation]:
+        """Trains within one cycle, after a turn to it where it is not the current one."""
         if cycle != self._cycle:
             self._turn_to(cycle)
         trainer, told = self._current()

@@ -72,7 +72,7 @@ class SupernetEvaluator(Evaluator):
 
         settings = self._settings(plan)
         fewest = min(len(half.split("train")) for half in halves(dataset))
-        if settings.batch > fewest:
+        if settings.drop_last and settings.batch > fewest:
             part = "searcher" if "batch" in plan.trainer else "trainer"
             raise RequestError(
                 f"{part}.batch must be at most half of the training images ({fewest}), since a supernet's weights and "

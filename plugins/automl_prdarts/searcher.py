@@ -114,6 +114,7 @@ class SupernetSearcher(Searcher):
             "weight_decay": weight_decay,
             "schedule": "cosine",
             "clip": architecture.clip,
+            "drop_last": False,  # as published; so small data need no smaller batch
             "cutout": 0,
             "augmentations": 0,
         }
@@ -236,6 +237,7 @@ class SupernetSearcher(Searcher):
             "description": replace(self._plan, number=process.number).to_json(),
             "max_budget": self._schedule.total,
             "cycle": cycle.to_json(),
+            "before": [one.to_json() for one in process.cycles[:-1]],
         }
         return Job(
             process.trial, {}, cycle.begins, cycle.begins + cycle.epochs, role="support", instruction=instruction

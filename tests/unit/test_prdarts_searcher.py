@@ -68,6 +68,7 @@ def test_a_process_is_nine_cycles_and_then_its_genotype(make):
     assert {job.instruction["label"] for job in cycles} == {"supernet 0"}
     assert all(job.instruction["description"] == cycles[0].instruction["description"] for job in cycles)
     told = [Cycle.from_json(job.instruction["cycle"]) for job in cycles]
+    assert [Cycle.from_json(one) for one in cycles[-1].instruction["before"]] == told[:-1]
     assert told[0].normal == told[0].reduction == (START,) * len(EDGES)
     assert [(cycle.number, cycle.begins, cycle.epochs) for cycle in told] == [
         (number, job.from_budget, job.to_budget - job.from_budget) for number, job in enumerate(cycles)
@@ -87,7 +88,8 @@ def test_the_plan_is_that_of_the_options():
     assert (plan.number, plan.cells, plan.channels) == (0, 5, 4)
     assert plan.trainer == {
         "batch": 8, "largest_batch": 0, "batch_every": 5, "lr": 0.025, "final_lr": 0.01, "momentum": 0.9,
-        "nesterov": False, "weight_decay": 3e-4, "schedule": "cosine", "clip": 1.0, "cutout": 0, "augmentations": 0,
+        "nesterov": False, "weight_decay": 3e-4, "schedule": "cosine", "clip": 1.0, "drop_last": False, "cutout": 0,
+        "augmentations": 0,
     }  # fmt: skip
     told = plan.architecture
     assert (told.lr, told.betas, told.weight_decay) == (0.1, (0.5, 0.999), 1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,14 @@ class TestCycles:
                 named |= {"architecture_loss"}
             assert set(metrics) == named
             assert metrics["batch"] == 15
+
+    def test_what_a_lost_checkpoint_held_is_trained_again(self, dataset: Digits, whole: list[Seen]) -> None:
+        job = job_of(CYCLES[-1])
+        before = [json.loads(json.dumps(cycle.to_json())) for cycle in CYCLES[:-1]]
+        again = start(dataset, lr=0.05)
+        seen = list(again.advance(replace(job, instruction={**job.instruction, "before": before})))
+        assert [observation.unit for observation in seen] == list(range(EPOCHS + 1))
+        assert again.probabilities() == whole[-1][1]
 
     def test_grace_leaves_candidates_equal(self, whole: list[Seen]) -> None:
         for unit, equal in ((0, True), (1, True), (2, False)):
