@@ -1,8 +1,8 @@
 """What searcher and supernet tell one another: plain data, JSON both ways.
 
 The searcher describes a supernet once (:class:`SupernetPlan`, the description of its support trial) and instructs each
-of its jobs with a :class:`Cycle` (``cycle``) and those before it (``before``, so that what a lost checkpoint held can be
-trained again); the supernet reports a :class:`CycleReport` back.
+of its jobs with a :class:`Cycle` (``cycle``) and those before it (``before``, for what a lost checkpoint held); the
+supernet reports a :class:`CycleReport` back.
 """
 
 from __future__ import annotations
