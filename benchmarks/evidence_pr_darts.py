@@ -36,7 +36,7 @@ from automl_prdarts.cycles import EPOCHS, GRACE  # noqa: E402
 
 SPACE = "cells-dl"
 TRAINER: Mapping[str, Any] = {
-    "batch": 64,
+    "batch": 32,
     "lr": 0.05,
     "momentum": 0.9,
     "nesterov": False,
@@ -82,16 +82,16 @@ class Scale:
         seeds: How many.
     """
 
-    images: int = 1_000
+    images: int = 600
     resize: int = 16
     cells: int = 3
     channels: int = 4
     candidate_epochs: int = 6
-    seconds: float = 270.0
-    final_images: int = 1_500
+    seconds: float = 300.0
+    final_images: int = 1_000
     final_cells: int = 5
-    final_channels: int = 12
-    final_seconds: float = 130.0
+    final_channels: int = 8
+    final_seconds: float = 110.0
     average: int = 3
     seeds: int = 3
 
