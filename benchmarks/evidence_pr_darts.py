@@ -374,7 +374,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="", help="images in an .npz file in the layout of MedMNIST; digits without")
     parser.add_argument("--processes", type=int, default=2, help="at once")
-    parser.add_argument("--minutes", type=float, default=40.0, help="no piece begins later; start again to go on")
+    parser.add_argument(
+        "--minutes", type=float, default=33.0, help="no piece, of 7 minutes, begins later; start again to go on"
+    )
     parser.add_argument("--calibrate", action="store_true", help="only measure, and say what would be done")
     parser.add_argument("--small", action="store_true", help="at a scale that shows nothing but that it runs")
     parser.add_argument("--results", type=Path, default=HERE, help="where README.md, results/ and evidence/ are")
