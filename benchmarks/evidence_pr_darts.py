@@ -14,7 +14,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,12 @@ from typing import Any, Literal
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # two processes share two cores
 
+from evidence_pr_darts_epochs import (  # noqa: E402
+    CALIBRATED_CYCLES,
+    CALIBRATED_EPOCHS,
+    cycles_within,
+    epochs_within,
+)
 from evidence_pr_darts_report import publish_evidence  # noqa: E402
 from reporting import HERE  # noqa: E402
 from resumable import Line, carry_on  # noqa: E402
@@ -32,7 +38,6 @@ from automl_core.engine.progress import Progress  # noqa: E402
 from automl_core.randomness import digest  # noqa: E402
 from automl_core.retraining import sized_space  # noqa: E402
 from automl_core.types import Json  # noqa: E402
-from automl_prdarts.cycles import EPOCHS, GRACE  # noqa: E402
 
 SPACE = "cells-dl"
 TRAINER: Mapping[str, Any] = {
@@ -55,12 +60,6 @@ steps here: with 3e-4 or 6e-4 the operations would stay equally probable."""
 Arm = Literal["pr-darts", "darts", "random"]
 ARMS: tuple[Arm, ...] = ("pr-darts", "darts", "random")
 Part = Literal["calibration", "search"]
-
-CALIBRATED_CYCLES: Mapping[str, Json] = {
-    "cycle_epochs": [2, 2, *[1] * (len(EPOCHS) - 2)],
-    "cycle_grace": [1, 1, *[0] * (len(EPOCHS) - 2)],
-}
-CALIBRATED_EPOCHS: Mapping[str, Json] = {"epochs": 2, "grace": 0}
 
 
 @dataclass(frozen=True)
@@ -174,71 +173,6 @@ class Watch(Progress):
     def job_finished(self, job: Job, outcome: Outcome, label: str) -> None:
         if job.role == "support" and outcome.report:
             self.reports.append(outcome.report)
-
-
-def scaled(total: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Gives the published table of cycles with another total of epochs, each cycle with one at least.
-
-    Args:
-        total: Epochs of all cycles.
-
-    Returns:
-        Epochs and grace epochs of each cycle.
-    """
-    epochs = [1] * len(EPOCHS)
-    for _ in range(total - len(EPOCHS)):  # Sainte-Lague's method: one more epoch never takes one away
-        epochs[max(range(len(EPOCHS)), key=lambda cycle: EPOCHS[cycle] / (2 * epochs[cycle] + 1))] += 1
-    grace = (
-        min(after - 1, round(GRACE[cycle] * after / EPOCHS[cycle])) for cycle, after in enumerate(epochs)
-    )  # fmt: skip
-    return tuple(epochs), tuple(grace)
-
-
-def cycles_within(seconds: float, measured: Line) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Gives the longest table of cycles that takes no more than some seconds, the candidate's training included.
-
-    Args:
-        seconds: Of the search.
-        measured: What the calibration found.
-    """
-    grace_share, begin_share, full = _shares(measured["supernet epochs"])
-    best = scaled(len(EPOCHS))
-    for total in range(len(EPOCHS), 10 * sum(EPOCHS)):
-        table = scaled(total)
-        taken = measured["rest"] + sum(
-            one * (begin_share + epochs - grace + grace_share * grace)
-            for one, epochs, grace in zip(full, *table, strict=True)
-        )
-        if taken > seconds:
-            break
-        best = table
-    return best
-
-
-def _shares(observed: Sequence[Sequence[float]]) -> tuple[float, float, list[float]]:
-    """Tells what was measured apart: each cycle's untrained network, its grace epochs and its full ones.
-
-    Args:
-        observed: Cycle, epoch and seconds of each epoch of :data:`CALIBRATED_CYCLES`.
-
-    Returns:
-        What a grace epoch and what a cycle's beginning take, as shares of a full epoch, and each cycle's full epoch in
-        seconds.
-    """
-    by_cycle: dict[int, list[float]] = {}
-    for cycle, _, seconds in observed:
-        by_cycle.setdefault(int(cycle), []).append(seconds)
-    grace, full = by_cycle[0]  # the first cycle's beginning is observed apart
-    begun, next_full = by_cycle[1]
-    grace_share = grace / full
-    begin_share = max(0.0, begun / next_full - grace_share)
-    alone = [by_cycle[cycle][0] / (1 + begin_share) for cycle in range(2, len(EPOCHS))]
-    return grace_share, begin_share, [full, next_full, *alone]
-
-
-def epochs_within(seconds: float, measured: Line) -> int:
-    """Gives how many epochs of DARTS' supernet take no more than some seconds, the candidate's training included."""
-    return max(1, int((seconds - measured["rest"]) / measured["supernet epochs"][-1][2]))
 
 
 def planned(data: str, scale: Scale, measured: Mapping[str, Line]) -> list[Piece]:

@@ -180,7 +180,7 @@ def test_regret_is_measured_from_the_best_of_the_table() -> None:
 
 
 def test_the_table_of_cycles_is_scaled_as_published() -> None:
-    evidence = module("evidence_pr_darts")
+    evidence = module("evidence_pr_darts_epochs")
     assert evidence.scaled(100) == (evidence.EPOCHS, evidence.GRACE)
     before: tuple[int, ...] = (0,) * 9
     for total in range(9, 130):
@@ -198,7 +198,7 @@ def measured(arm: str) -> dict[str, Any]:
 
 
 def test_epochs_are_as_many_as_the_seconds_allow() -> None:
-    evidence = module("evidence_pr_darts")
+    evidence = module("evidence_pr_darts_epochs")
 
     def seconds(total: int) -> float:
         epochs, grace = evidence.scaled(total)
