@@ -64,7 +64,7 @@ class Assembly:
         self._benches: dict[str, Bench] = {"{}": base}
         self.evaluator, self.dataset = base.evaluator, base.dataset
         check_numbers(spec)
-        self.evaluator.check(self.space, self.dataset)
+        self._check_evaluator(spec)
         self.space = self.evaluator.narrowed(self.space)
         self.objectives, self.constraints = self._parsed(spec)
         space = (
@@ -86,7 +86,7 @@ class Assembly:
         self.own_setting: Mapping[str, Json] = {"evaluator": searcher.evaluator} if searcher.evaluator else {}
         """Setting of the searcher's own support trials."""
         if self.own_setting:
-            self.workbench(self.own_setting).evaluator.check(self.space, self.dataset)
+            self.workbench(self.own_setting).evaluator.check(self.problem.space, self.dataset)
         self.planned_trials = searcher.planned_trials
         self.spec = replace(self.spec, rungs=searcher.rungs())
         self.notes = self._check_estimators()
@@ -131,6 +131,14 @@ class Assembly:
                 f"{spec.executor.name!r} runs {slots}; leave --workers out or choose another --executor"
             )
         return spec.workers or slots
+
+    def _check_evaluator(self, spec: StudySpec) -> None:
+        if not self.evaluator.takes_candidates:
+            raise RequestError(
+                f"an evaluator must train what a search space decodes to, but {spec.evaluator.name!r} trains what "
+                "searchers ask for of their own; leave --evaluator out"
+            )
+        self.evaluator.check(self.space, self.dataset)
 
     def _check_fidelity(self, searcher: Searcher) -> None:
         reason = self.evaluator.complete_only(self.space)
@@ -228,7 +236,8 @@ class Assembly:
             RequestError: When it does not take that data set.
         """
         factory: type[Evaluator] = self.registry.load("evaluator", setting["evaluator"])
-        trainer = self.spec.trainer if factory.settings is not None else {}
+        # Settings of another kind are not what the study's trainer options are meant for.
+        trainer = self.spec.trainer if factory.settings is self.evaluator.settings else {}
         evaluator = build_evaluator(Part(setting["evaluator"]), trainer, {}, self.registry)
         evaluator.attach(self.workspace, self.space)
         if evaluator.dataset_kinds and (self.dataset is None or self.dataset.kind not in evaluator.dataset_kinds):

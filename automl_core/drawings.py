@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 
 from automl_core.building import build_evaluator, build_space
+from automl_core.errors import RequestError
 from automl_core.interfaces import Evaluator, SearchSpace
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord
 from automl_core.spec import Part
 from automl_core.types import Point
+
+log = logging.getLogger(__name__)
 
 
 class Drawings:
@@ -58,12 +62,22 @@ class Drawings:
         spec = self.record.spec
         if {"space", "evaluator"} & set(spec.objects):
             return None
-        evaluator = build_evaluator(spec.evaluator, spec.trainer, {}, self._registry)
-        return build_space(spec.space, {}, self._registry), evaluator
+        try:
+            evaluator = build_evaluator(spec.evaluator, spec.trainer, {}, self._registry)
+            return build_space(spec.space, {}, self._registry), evaluator
+        except RequestError as error:  # its plugin is gone or broken; what was recorded can be shown all the same
+            log.warning("candidates are not drawn: %s", error)
+            return None
 
     @cached_property
     def _own(self) -> Evaluator | None:
         """The evaluator of the searcher's own support trials."""
         spec = self.record.spec
-        name = "" if spec.searcher.given else self._registry.load("searcher", spec.searcher.name).evaluator
-        return build_evaluator(Part(name), {}, {}, self._registry) if name else None
+        if spec.searcher.given:
+            return None
+        try:
+            name = self._registry.load("searcher", spec.searcher.name).evaluator
+            return build_evaluator(Part(name), {}, {}, self._registry) if name else None
+        except RequestError as error:
+            log.warning("what the searcher trained of its own is not drawn: %s", error)
+            return None

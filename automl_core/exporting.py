@@ -151,7 +151,7 @@ def _card(study: Study, chosen: TrialRow, retrained: list[TrialUpdate], picture:
         where = (told["setting"].get("dataset") or {}).get("name", data)
         lines.append(
             f"| {spec.objectives[0].partition(':')[0]} | test of {where}, retraining {told['repeat'] + 1} of "
-            f"{len(retrained)}, {trial.budget} {spec.unit} | {_number(trial.value)} |"
+            f"{len(retrained)}, after {trial.budget} {spec.unit} | {_number(trial.value)} |"
         )
     weights = "the first retraining, on training + validation data" if retrained else "the search, on training data"
     lines += ["", f"The weights are those of {weights}.", "", "Configuration:", "", "```json"]

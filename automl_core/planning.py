@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context
 from automl_core.randomness import derive_seed
-from automl_core.sampling import RandomSampler
-from automl_core.types import Json, Outcome
+from automl_core.types import Configuration, Json, Outcome
 
 if TYPE_CHECKING:
     from automl_core.study import Study
@@ -22,18 +22,19 @@ REHEARSED_SECONDS = 10.0
 def plan(study: Study) -> dict[str, Json]:
     """Gives sizes, rungs and an estimated time; measures a few training steps, writes nothing.
 
-    The searcher is rehearsed with random values, which says how many units it trains; a unit's time is that of one
-    random configuration, measured here. Teachers and controls are not in it. The size is that of the space before
+    The searcher is rehearsed with random values, which says how many units it trains; a unit's time is that of the
+    first configuration, measured here. Teachers and controls are not in it. The size is that of the space before
     constraints.
     """
     spec, assembly = study.spec, study.assembly
     device = _device(study)
-    seconds = _seconds_per_unit(study, device)
-    trials, units, own = _rehearse(study) or (spec.trials, None, 0)
+    rehearsal = _rehearse(study)
+    seconds = None if rehearsal.first is None else _seconds_per_unit(study, rehearsal.first, device)
+    trials, units = (rehearsal.trials, rehearsal.units) if rehearsal.complete else (spec.trials, None)
     notes = list(study.notes)
-    if own:
+    if rehearsal.own:
         trained = assembly.workbench(assembly.own_setting).evaluator.unit
-        notes.append(f"the searcher trains {own} {trained} of its own first; the expected time is without them")
+        notes.append(f"the searcher trains {rehearsal.own} {trained} of its own, whose time is not known beforehand")
     if trials == 0:
         notes.append("nothing would be trained: no configuration was found that keeps the constraints")
     return {
@@ -57,37 +58,58 @@ def plan(study: Study) -> dict[str, Json]:
         "preset": spec.preset,
         "seconds_per_unit": seconds,
         "expected_units": units,
-        "estimated_seconds": None if seconds is None or units is None else seconds * units / assembly.workers,
+        "estimated_seconds": None
+        if seconds is None or units is None or rehearsal.own
+        else seconds * units / assembly.workers,
         "notes": notes,
     }
 
 
-def _rehearse(study: Study) -> tuple[int, int, int] | None:
-    """Lets a fresh searcher search with random values in place of trainings.
+@dataclass
+class Rehearsal:
+    """A search with random values in place of trainings.
 
-    Returns:
-        Candidates begun, their units, and units of the searcher's own support trials; None where that would take more
-        than ``REHEARSED_JOBS`` or ``REHEARSED_SECONDS``.
+    Args:
+        trials: Candidates begun.
+        units: Units that they were trained.
+        own: Units of the searcher's own support trials.
+        first: Configuration of the first candidate.
+        complete: Whether it came to its end.
     """
+
+    trials: int = 0
+    units: int = 0
+    own: int = 0
+    first: Configuration | None = None
+    complete: bool = False
+
+
+def _rehearse(study: Study) -> Rehearsal:
+    """Lets a fresh searcher search with random values, for ``REHEARSED_JOBS`` or ``REHEARSED_SECONDS`` at most."""
     searcher, generator = study.assembly.searcher(), Random(derive_seed(study.spec.seed, "rehearsal"))
-    trials = candidates = units = own = 0
+    told, next_trial = Rehearsal(), 0
     end = time.monotonic() + REHEARSED_SECONDS
     for _ in range(REHEARSED_JOBS):
-        job = searcher.ask(trials)
+        job = searcher.ask(next_trial)
         if job is None:
-            return candidates, units, own
+            told.complete = True
+            return told
+        length = job.to_budget - job.from_budget
         if job.role == "candidate":
-            candidates += job.trial == trials
-            units += job.to_budget - job.from_budget
+            told.trials += job.trial == next_trial
+            told.units += length
+            told.first = told.first or job.configuration
         else:
-            own += job.to_budget - job.from_budget
-        trials = max(trials, job.trial + 1)
+            told.own += length
+        next_trial = max(next_trial, job.trial + 1)
         values = tuple(generator.random() for _ in study.assembly.objectives)
         report = searcher.imagine(job) if job.role == "support" else None
+        if job.role == "support" and report is None:
+            return told  # the searcher does not say what it might be told
         searcher.tell(job, Outcome("done", job.to_budget, values=values, report=report))
         if time.monotonic() > end:
-            return None
-    return None
+            return told
+    return told
 
 
 def _device(study: Study) -> str | None:
@@ -102,10 +124,9 @@ def _device(study: Study) -> str | None:
         return None
 
 
-def _seconds_per_unit(study: Study, device: str | None) -> float | None:
+def _seconds_per_unit(study: Study, configuration: Configuration, device: str | None) -> float | None:
     assembly = study.assembly
-    configuration = RandomSampler(assembly.problem.space, study.spec.seed).draw()
-    if configuration is None or device is None:
+    if device is None:
         return None
     context = Context(
         seed=study.spec.seed,

@@ -79,8 +79,9 @@ def _broken_by_support(job: Job, state: StudyState) -> str:
         return "the instruction of a support trial must hold its description and its max_budget"
     if not (type(told["max_budget"]) is int and job.from_budget < job.to_budget <= told["max_budget"]):
         return "a support trial must have from_budget < to_budget <= max_budget of its instruction"
-    if job.trial < state.next_trial and told["description"] != state.trials[job.trial].job.instruction["description"]:
-        return "a support trial must keep its description"
+    before = told if job.trial == state.next_trial else state.trials[job.trial].job.instruction
+    if any(told[name] != before[name] for name in ("description", "max_budget")):
+        return "a support trial must keep its description and its max_budget"
     return ""
 
 

@@ -145,6 +145,9 @@ class Evaluator(ABC):
     trains: ClassVar[bool] = True
     """Whether there is something to retrain and to export; False for one that looks results up or calculates them."""
 
+    takes_candidates: ClassVar[bool] = True
+    """Whether it evaluates what search spaces decode to; False for one of searchers' own support trials alone."""
+
     settings: ClassVar[type[Any] | None] = None
 
     def resolve_device(self, device: str) -> str:

@@ -127,20 +127,24 @@ def derive(
     )
 
 
-def bounds_of(space: CellSpace, constraints: Sequence[Constraint], report: CycleReport) -> list[Bound]:
+def bounds_of(
+    space: CellSpace, constraints: Sequence[Constraint], channels: int, classes: int, image_size: tuple[int, int]
+) -> list[Bound]:
     """Gives the bounds that are sums over a genotype's choices.
 
     Args:
         space: Space of the genotypes; says how large their networks are and how many skip connections are allowed.
         constraints: The study's; other metrics than :data:`COUNTED` are left aside.
-        report: Says what images the networks take.
+        channels: Channels of the images.
+        classes: Number of classes.
+        image_size: Rows and columns of the images, in pixels.
     """
     bounds = []
     if space.max_skips is not None:
         bounds.append(Bound("skip connections of the normal cell", _skips, space.max_skips))
     counted = [one for one in constraints if one.metric in COUNTED and math.isfinite(one.bound)]
     if counted:
-        costs = CellCosts(space.cells, space.channels, report.channels, report.classes, report.image_size)
+        costs = CellCosts(space.cells, space.channels, channels, classes, image_size)
         bounds += [_bound(one, costs) for one in counted]
     return bounds
 
@@ -156,6 +160,45 @@ def out_of_reach(pools: Mapping[Kind, Pools], bounds: Sequence[Bound]) -> str:
                 f"can be reached is {bound.shown(nearest)}"
             )
     return ", and ".join(found)
+
+
+def indispensable(
+    pools: Mapping[Kind, Pools], kept: Mapping[Kind, Pools], bounds: Sequence[Bound]
+) -> list[tuple[Kind, int, str]]:
+    """Gives candidates that must stay beside those that are kept, so that each bound that can be kept now still can be.
+
+    One after another the candidate is taken that brings the least sum of a bound down most.
+
+    Args:
+        pools: The candidates of each edge.
+        kept: Those that stay for other reasons.
+        bounds: The bounds.
+
+    Returns:
+        Kind of cell, edge and name of each.
+    """
+    found: list[tuple[Kind, int, str]] = []
+    for bound in bounds:
+        if sum(_least(pools, bound)) > bound.most:
+            continue
+        while sum(_least(kept, bound)) > bound.most:
+            dropped = [
+                (kind, edge, name)
+                for kind in KINDS
+                for edge, pool in enumerate(pools[kind])
+                for name in pool
+                if name != NONE and name not in kept[kind][edge]
+            ]
+            kept, best = min(
+                ((_with(kept, *one), one) for one in dropped), key=lambda pair: sum(_least(pair[0], bound))
+            )
+            found.append(best)
+    return found
+
+
+def _with(pools: Mapping[Kind, Pools], kind: Kind, edge: int, name: str) -> Mapping[Kind, Pools]:
+    changed = [(*pool, name) if place == edge else pool for place, pool in enumerate(pools[kind])]
+    return {**pools, kind: tuple(changed)}
 
 
 def best_first(

@@ -48,7 +48,8 @@ def _bars(points: Sequence[Point]) -> list[str]:
     for title, name in CURVES:
         values = [point.metrics[name] for point in points if math.isfinite(point.metrics.get(name, math.nan))]
         if values:
-            span = f"{_shown(name, values[0])} to {_shown(name, values[-1])}"
+            low, high, last = (_shown(name, value) for value in (min(values), max(values), values[-1]))
+            span = low if low == high else f"{low} to {high}, last {last}"
             lines.append(f"{title:<21}  {sparkline(_thinned(values, BARS_SHOWN))}  {span}")
     return lines
 
@@ -65,6 +66,7 @@ def _table(points: Sequence[Point]) -> list[str]:
         f"{'accuracy, %':>23}         {'normal cell, %':<20}   reduction cell, %",
         f"cycle epoch train valid batch   {columns}   {columns}",
         *map(_row, rows),
+        "(alike: the similarity of an edge's candidates)",
     ]
 
 

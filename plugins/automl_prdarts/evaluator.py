@@ -10,11 +10,13 @@ from automl_core.constraints import ConstrainedSpace
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
 from automl_core.options import validate
-from automl_core.types import Direction, Json, Point
+from automl_core.types import Constraint, Direction, Json, Point
+from automl_prdarts.derivation import bounds_of, out_of_reach
 from automl_prdarts.drawing import draw_curve
 from automl_prdarts.picture import plot_curve
-from automl_prdarts.plan import SupernetPlan
+from automl_prdarts.plan import KINDS, Pools, SupernetPlan
 from automl_spaces.cells import CellSpace
+from automl_spaces.genotype import EDGES
 from automl_vision.trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class SupernetEvaluator(Evaluator):
     metrics: Mapping[str, Direction] = {"accuracy": "max", "loss": "min"}
     dataset_kinds: ClassVar[frozenset[str]] = frozenset({"image-classification"})
     default_dataset: ClassVar[str | None] = "digits"
+    takes_candidates: ClassVar[bool] = False
     settings: ClassVar[type[Any] | None] = TrainerSettings
 
     def __init__(self, trainer: TrainerSettings | None = None) -> None:
@@ -47,7 +50,7 @@ class SupernetEvaluator(Evaluator):
         return resolve_device(device)
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
-        """Refuses spaces of anything but cells, and data that cannot be halved or are too small for the padding."""
+        """Refuses spaces of anything but cells, bounds out of reach, and data that cannot be halved or padded."""
         whole = space.space if isinstance(space, ConstrainedSpace) else space
         if not isinstance(whole, CellSpace):
             raise RequestError(
@@ -61,36 +64,18 @@ class SupernetEvaluator(Evaluator):
             images = cast("ImageDataset", dataset)
             halves(images)
             check_image_size(self.trainer, images.image_size)
-
-    def check_plan(self, plan: SupernetPlan, dataset: ImageDataset) -> None:
-        """Refuses a plan whose trainer's options are not ones, or whose batches half of the images do not fill.
-
-        Raises:
-            RequestError: With what would work.
-        """
-        from automl_prdarts.halves import halves
-
-        settings = self._settings(plan)
-        fewest = min(len(half.split("train")) for half in halves(dataset))
-        if settings.drop_last and settings.batch > fewest:
-            part = "searcher" if "batch" in plan.trainer else "trainer"
-            raise RequestError(
-                f"{part}.batch must be at most half of the training images ({fewest}), since a supernet's weights and "
-                f"its architecture are trained on a half each, but got {settings.batch}; lower {part}.batch or raise "
-                "dataset.limit"
-            )
+            if isinstance(space, ConstrainedSpace):
+                _check_bounds(whole, space.constraints, images)
 
     def start(self, description: Description, context: Context) -> Evaluation:
         """Prepares the first cycle."""
         from automl_prdarts.evaluation import SupernetEvaluation
-        from automl_vision.trainer.loop import image_dataset
 
         if not isinstance(description, SupernetPlan):
             raise RequestError(
                 f"the evaluator 'supernet' must be given a searcher's plan of one, but got a "
                 f"{type(description).__name__}; leave --evaluator out, and choose --searcher pr-darts"
             )
-        self.check_plan(description, image_dataset(context))
         return SupernetEvaluation(description, self._settings(description), context)
 
     def _settings(self, plan: SupernetPlan) -> TrainerSettings:
@@ -114,3 +99,12 @@ class SupernetEvaluator(Evaluator):
     def plot_curve(self, points: Sequence[Point]) -> str | None:
         """Draws the same as an SVG document."""
         return plot_curve(points)
+
+
+def _check_bounds(space: CellSpace, constraints: Sequence[Constraint], images: ImageDataset) -> None:
+    """Refuses bounds that no genotype of the space keeps."""
+    bounds = bounds_of(space, constraints, images.channels, images.classes, images.image_size)
+    everything: Pools = (space.operations,) * len(EDGES)
+    out = out_of_reach(dict.fromkeys(KINDS, everything), bounds)
+    if out:
+        raise RequestError(f"space {space.name!r} must hold what the bounds allow, but {out}; loosen that")

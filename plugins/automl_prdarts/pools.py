@@ -13,7 +13,8 @@ from automl_core.errors import StudyFailed
 from automl_core.randomness import derive_seed
 from automl_core.types import Json
 from automl_prdarts.cycles import Schedule
-from automl_prdarts.plan import KINDS, Cycle, CycleReport, Kind, Origin, Pool
+from automl_prdarts.derivation import Bound, indispensable
+from automl_prdarts.plan import KINDS, Cycle, CycleReport, Kind, Origin, Pool, Pools
 from automl_spaces.operations import kind_of
 
 Children = Callable[[str], Sequence[tuple[str, str]]]
@@ -58,8 +59,11 @@ def next_cycle(
     children: Children,
     seed: int,
     compatible_draws: bool = False,
+    bounds: Sequence[Bound] = (),
 ) -> Cycle:
     """Gives the cycle that follows.
+
+    An edge drops fewer candidates than the table says where a bound could not be kept without them later.
 
     Args:
         cycles: All cycles so far, the one that has just ended last.
@@ -68,16 +72,22 @@ def next_cycle(
         children: The morphisms of the search space.
         seed: Of this search process.
         compatible_draws: Whether new candidates are drawn as in the authors' code (:func:`add`).
+        bounds: What the genotype has to keep in the end.
     """
     last, number = cycles[-1], cycles[-1].number + 1
+    before: dict[Kind, Pools] = {"normal": last.normal, "reduction": last.reduction}
+    staying: dict[Kind, Pools] = {}
+    for kind, its_pools in before.items():
+        rows = zip(its_pools, getattr(report, kind), strict=True)
+        staying[kind] = tuple(_kept(pool, row, schedule.drops(last.number, len(pool))) for pool, row in rows)
+    spared = indispensable(before, staying, bounds)
     pools: dict[Kind, list[Pool]] = {kind: [] for kind in KINDS}
     origins: list[Origin] = []
     for kind in KINDS:
-        for edge, pool in enumerate(getattr(last, kind)):
+        for edge, pool in enumerate(before[kind]):
             probabilities = getattr(report, kind)[edge]
-            count = schedule.drops(last.number, len(pool))
-            gone = drop(pool, probabilities, count)
-            kept = [place for place in range(len(pool)) if place not in gone]
+            stays = {*staying[kind][edge], *(name for where, place, name in spared if (where, place) == (kind, edge))}
+            kept = [place for place, name in enumerate(pool) if name in stays]
             new = add(
                 tuple(pool[place] for place in kept),
                 [probabilities[place] for place in kept],
@@ -98,6 +108,11 @@ def next_cycle(
         reduction=tuple(pools["reduction"]),
         origins=tuple(origins),
     )
+
+
+def _kept(pool: Pool, probabilities: Sequence[float], count: int) -> Pool:
+    gone = drop(pool, probabilities, count)
+    return tuple(name for place, name in enumerate(pool) if place not in gone)
 
 
 def drop(pool: Pool, probabilities: Sequence[float], count: int) -> list[int]:

@@ -44,7 +44,8 @@ class Cutout:
             rows, columns = image_size
             raise RequestError(
                 f"Cutout's square must fit into the image, but got a side of {self.side} pixels for images of "
-                f"{rows}x{columns}; choose at most {min(image_size)} (half of the side is usual), or 0 for no Cutout"
+                f"{rows}x{columns}; set trainer.cutout to at most {min(image_size)} (half of the side is usual), or to "
+                "0 for no Cutout"
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:

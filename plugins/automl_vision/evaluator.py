@@ -24,7 +24,7 @@ from automl_core.options import validate
 from automl_core.plugins import get_registry
 from automl_core.types import Direction, Json, Split
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph
-from automl_spaces.recipe import DrawsItself, Recipe, recipe_of
+from automl_spaces.recipe import DrawsItself, KnowsCosts, Recipe, recipe_of
 from automl_vision.presets import presets
 from automl_vision.trainer.settings import TrainerSettings
 
@@ -110,11 +110,14 @@ class GraphEvaluator(Evaluator):
     def foresee(self, description: Description) -> Mapping[str, float]:
         """Counts ``flops`` and ``params`` of the target, once for each model, for the data set last checked.
 
-        Gives nothing before a data set was checked, nor for a target that cannot be counted: its training says why.
+        Descriptions that tell them in closed form are asked. Gives nothing before a data set was checked, nor for a
+        target that cannot be counted: its training says why.
         """
-        target = self._graph(description).node(TARGET)
         if self._sizes is None:
             return {}
+        if isinstance(description, KnowsCosts):
+            return description.costs(self._sizes.channels, self._sizes.classes, self._sizes.image_size)
+        target = self._graph(description).node(TARGET)
         key = (target.signature, self._sizes)
         if key not in self._foreseen:
             from automl_vision.costs import count_costs

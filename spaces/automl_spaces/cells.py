@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import SearchSpace
 from automl_core.types import Configuration, Json
-from automl_spaces.genotype import INPUTS, NODES, NONE, Application, CellNodes, Genotype
+from automl_spaces.genotype import INPUTS, NODES, NONE, OPERATIONS, Application, CellNodes, Genotype
 from automl_spaces.graph import LABEL, TARGET, Edge, KnowledgeTransferGraph, Node
-from automl_spaces.operations import DL, DR, SKIP, UR, OperationSet, Restriction
+from automl_spaces.operations import DL, DR, SKIP, UR, Convolution, OperationSet, Restriction
 from automl_spaces.published import CELLS_SEARCH, CELLS_TRAINER, QUICK_CELLS
 from automl_spaces.recipe import Recipe
 
@@ -84,6 +84,13 @@ class CellNetwork(Genotype):
         }
         edge = Edge(LABEL, TARGET, options={"auxiliary": self.auxiliary} if self.auxiliary else {})
         return Recipe(KnowledgeTransferGraph((Node(MODEL, options),), (edge,)))
+
+    def costs(self, channels: int, classes: int, image_size: tuple[int, int]) -> Mapping[str, float]:
+        """Gives ``params`` and ``flops`` without building anything."""
+        from automl_spaces.cell_costs import CellCosts
+
+        total = CellCosts(self.cells, self.channels, channels, classes, image_size).total(self)
+        return {"params": float(total.params), "flops": float(total.flops)}
 
     def draw(self) -> str:
         """Draws both cells in at most 80 columns."""
@@ -152,6 +159,9 @@ class CellSpace(SearchSpace):
         max_skips: int | None,
     ) -> None:
         check_sizes(cells, channels, auxiliary, path_dropout)
+        for operation in operations:
+            if operation not in OPERATIONS and Convolution.parse(operation) is None:
+                raise unknown("operation of a cell", operation, (*OPERATIONS, "conv_3x3", "conv_5x5_d2_e1"))
         if max_skips is not None and not 0 <= max_skips <= 2 * NODES:
             raise RequestError(
                 f"max_skips must be from 0 to {2 * NODES}, the operations of a cell, but got {max_skips}; set "

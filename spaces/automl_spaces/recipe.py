@@ -67,6 +67,20 @@ class DrawsItself(Protocol):
         """Draws it as an SVG document."""
 
 
+@runtime_checkable
+class KnowsCosts(Protocol):
+    """A description, such as a cell, that tells in closed form what its target network costs."""
+
+    def costs(self, channels: int, classes: int, image_size: tuple[int, int]) -> Mapping[str, float]:
+        """Gives ``params`` and ``flops`` (multiply-accumulates for one image, forward).
+
+        Args:
+            channels: Channels of the images.
+            classes: Number of classes.
+            image_size: Rows and columns of the images, in pixels.
+        """
+
+
 def recipe_of(description: Description) -> Recipe | None:
     """Gives the recipe that a description is or has; None when it has none."""
     if isinstance(description, Recipe):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from test_nothing_lost import POINTS, ended, killed
-from toys import toy_registry
+from toys import TaughtEvaluator, toy_registry
 
 from automl_cli.application import application
 from automl_core import RequestError, Study, hookimpl
@@ -235,7 +236,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(point: str, tmp_path: Pat
     [
         ("no description", "must hold its description and its max_budget"),
         ("too far", "to_budget <= max_budget of its instruction"),
-        ("another description", "must keep its description"),
+        ("another description", "must keep its description and its max_budget"),
     ],
 )
 def test_a_job_that_breaks_a_rule_is_named(mischief: str, rule: str, tmp_path: Path) -> None:
@@ -308,3 +309,61 @@ def test_pictures_where_there_is_nothing_to_draw_or_nowhere_to_write(tmp_path: P
     below = tmp_path / "file" / "pictures"
     refused = CliRunner().invoke(application, ["show", "other", "--workspace", str(tmp_path), "--pictures", str(below)])
     assert refused.exit_code == 2 and "need a directory that can be written" in refused.stderr
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """Settings that have nothing to do with those of the study's evaluator.
+
+    Args:
+        marks: How many marks there are.
+    """
+
+    marks: int = 6
+
+
+def test_an_evaluator_with_settings_of_its_own_is_not_given_the_studys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(self: PupilEvaluator, trainer: Strictness) -> None:
+        ToyEvaluator.__init__(self)
+        assert trainer == Strictness()
+
+    monkeypatch.setattr(PupilEvaluator, "settings", Strictness)
+    monkeypatch.setattr(PupilEvaluator, "__init__", begin)
+    monkeypatch.setattr(TaughtEvaluator, "settings", Loudness)
+    monkeypatch.setattr(TaughtEvaluator, "__init__", lambda self, trainer: ToyEvaluator.__init__(self))
+    assert school(tmp_path, options={"space": {"digits": 4}, "trainer": {"volume": 2}}).run().status == "finished"
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """The study's settings.
+
+    Args:
+        volume: How loud it is.
+    """
+
+    volume: int = 1
+
+
+def test_one_that_takes_no_candidates_is_no_evaluator_of_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PupilEvaluator, "takes_candidates", False)
+    assert school(tmp_path).run().status == "finished"
+    with pytest.raises(RequestError, match="trains what searchers ask for of their own; leave --evaluator out"):
+        school(tmp_path, name="other", evaluator="pupil")
+
+
+def test_a_searcher_that_imagines_nothing_is_not_rehearsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SchoolSearcher, "imagine", Searcher.imagine)
+    plan = school(tmp_path).plan()
+    assert plan["expected_units"] is None and plan["estimated_seconds"] is None
+
+
+def test_a_study_is_shown_although_its_searcher_is_gone(tmp_path: Path) -> None:
+    school(tmp_path).run()
+    with use_registry(toy_registry()):
+        result = shown("show", "study", "--workspace", tmp_path)
+    assert "pupil 0" in result.stdout and "points to unit" not in result.stdout

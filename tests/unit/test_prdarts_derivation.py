@@ -13,12 +13,17 @@ from automl_core.constraints import ConstrainedSpace
 from automl_core.errors import StudyFailed
 from automl_core.types import Constraint
 from automl_prdarts import derivation
-from automl_prdarts.derivation import SCALE, best_first, bounds_of, derive, out_of_reach
+from automl_prdarts.derivation import SCALE, _least, best_first, bounds_of, derive, indispensable, out_of_reach
 from automl_prdarts.plan import KINDS, CycleReport
 from automl_spaces.cell_costs import CellCosts, Costs
 from automl_spaces.cells import CellsDL, CellsUR
 from automl_spaces.darts import DARTSSpace
 from automl_spaces.genotype import EDGES, NONE
+
+
+def sizes_of(report):
+    return report.channels, report.classes, report.image_size
+
 
 SPACE = CellsUR(cells=6, channels=8)
 COSTS = CellCosts(6, 8, image_channels=3, classes=10, image_size=(32, 32))
@@ -136,7 +141,7 @@ def test_bounds_that_the_best_genotype_keeps_change_nothing():
     pools, report = drawn(3, tied=True)
     best = next(best_first(pools, rows_of(report)))
     constraints = [Constraint("params", "<=", COSTS.total(best).params), Constraint("flops", ">=", 1)]
-    assert next(best_first(pools, rows_of(report), bounds_of(SPACE, constraints, report))) == best
+    assert next(best_first(pools, rows_of(report), bounds_of(SPACE, constraints, *sizes_of(report)))) == best
 
 
 def test_genotypes_come_by_falling_score_and_once_each():
@@ -167,7 +172,7 @@ def test_within_bounds_it_is_what_looking_at_every_genotype_finds(seed, params, 
     constraints = [
         Constraint("params", senses[0], params * best.params), Constraint("flops", senses[1], flops * best.flops)
     ]  # fmt: skip
-    bounds = bounds_of(SPACE, constraints, report)
+    bounds = bounds_of(SPACE, constraints, *sizes_of(report))
     report = replace(report, **{kind: tuple(rows) for kind, rows in _cut(pools, report).items()})
     found = list(islice(best_first(pools, rows_of(report), bounds), 10))
     for one in found:
@@ -191,7 +196,7 @@ def test_skip_connections_of_the_normal_cell_are_bounded(most):
     pools = dict.fromkeys(KINDS, (("conv_3x3", "skip_connect"),) * len(EDGES))
     rows = ((0.1, 0.9),) * len(EDGES)
     report = CycleReport(rows, rows, 3, 10, (32, 32))
-    configuration = derive(space, pools, report, bounds_of(space, [], report), space)
+    configuration = derive(space, pools, report, bounds_of(space, [], *sizes_of(report)), space)
     names = [name for node in space.genotype(configuration).normal for name, _ in node]
     assert names.count("skip_connect") == most
     assert all(name == "skip_connect" for node in space.genotype(configuration).reduction for name, _ in node)
@@ -204,7 +209,7 @@ def test_a_bound_out_of_reach_says_what_can_be_reached():
         (("flops", ">=", 1e15), "flops must be at least 1,000,000,000,000,000 and the nearest"),
     ]
     for constraint, told in rows:
-        bounds = bounds_of(SPACE, [Constraint(*constraint)], report)
+        bounds = bounds_of(SPACE, [Constraint(*constraint)], *sizes_of(report))
         assert told in out_of_reach(pools, bounds)
         with pytest.raises(StudyFailed, match=told):
             derive(SPACE, pools, report, bounds, SPACE)
@@ -213,12 +218,12 @@ def test_a_bound_out_of_reach_says_what_can_be_reached():
 def test_the_nearest_that_can_be_reached_can_be_reached():
     pools, report = drawn(2)
     for sense, far in (("<=", 0), (">=", 10**15)):
-        told = out_of_reach(pools, bounds_of(SPACE, [Constraint("params", sense, far)], report))
+        told = out_of_reach(pools, bounds_of(SPACE, [Constraint("params", sense, far)], *sizes_of(report)))
         nearest = int(told.rpartition(" ")[2].replace(",", ""))
-        bounds = bounds_of(SPACE, [Constraint("params", sense, nearest)], report)
+        bounds = bounds_of(SPACE, [Constraint("params", sense, nearest)], *sizes_of(report))
         assert COSTS.total(next(best_first(pools, rows_of(report), bounds))).params == nearest
         nearer = nearest + (1 if sense == ">=" else -1)
-        assert out_of_reach(pools, bounds_of(SPACE, [Constraint("params", sense, nearer)], report))
+        assert out_of_reach(pools, bounds_of(SPACE, [Constraint("params", sense, nearer)], *sizes_of(report)))
 
 
 def test_bounds_that_cannot_be_kept_together_are_named():
@@ -227,14 +232,14 @@ def test_bounds_that_cannot_be_kept_together_are_named():
     least = COSTS.total(next(best_first(pools, rows_of(report)))).params
     constraints = [Constraint("params", "<=", least + 10), Constraint("params", ">=", least + 1)]
     with pytest.raises(StudyFailed, match=f"must keep params <= {least + 10:,} and params >= {least + 1:,} together"):
-        derive(SPACE, pools, report, bounds_of(SPACE, constraints, report), SPACE)
+        derive(SPACE, pools, report, bounds_of(SPACE, constraints, *sizes_of(report)), SPACE)
 
 
 def test_a_search_that_takes_too_long_says_so(monkeypatch):
     monkeypatch.setattr(derivation, "STEPS", 5)
     pools, report = drawn(2)
     with pytest.raises(StudyFailed, match="in 5 steps"):
-        derive(SPACE, pools, report, bounds_of(SPACE, [Constraint("params", ">=", 1)], report), SPACE)
+        derive(SPACE, pools, report, bounds_of(SPACE, [Constraint("params", ">=", 1)], *sizes_of(report)), SPACE)
 
 
 def test_other_rules_lead_to_the_next_best_genotype():
@@ -266,9 +271,32 @@ def test_bounds_are_those_of_the_space_and_of_metrics_that_are_sums():
         Constraint("params", "<=", float("inf")),
         Constraint("flops", "<=", 9),
     ]
-    assert [one.name for one in bounds_of(CellsDL(), constraints, report)] == ["flops"]
-    assert len(bounds_of(CellsDL(max_skips=2), [], report)) == 1
+    assert [one.name for one in bounds_of(CellsDL(), constraints, *sizes_of(report))] == ["flops"]
+    assert len(bounds_of(CellsDL(max_skips=2), [], *sizes_of(report))) == 1
 
 
 def _hash(network):
     return sum(map(ord, str(network.to_json())))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_indispensable_lets_bounds_be_kept_and_is_no_more_than_that(seed):
+    pools, report = drawn(seed)
+    kept = {kind: tuple(pool[-1:] for pool in pools[kind]) for kind in KINDS}
+    (bound,) = bounds_of(SPACE, [Constraint("params", "<=", 1)], *sizes_of(report))
+    nearest = bound.base + sum(_least(pools, bound))
+    bounds = bounds_of(SPACE, [Constraint("params", "<=", nearest)], *sizes_of(report))
+    spared = indispensable(pools, kept, bounds)
+    with_them = {kind: [list(pool) for pool in kept[kind]] for kind in KINDS}
+    for kind, edge, name in spared:
+        assert name in pools[kind][edge] and name not in with_them[kind][edge]
+        with_them[kind][edge].append(name)
+    assert not out_of_reach(with_them, bounds)
+    assert len({(kind, edge) for kind, edge, _ in spared}) <= 16, "two edges of each node are enough"
+
+
+def test_nothing_is_spared_for_bounds_that_are_kept_or_cannot_be():
+    pools, report = drawn(0)
+    kept = {kind: tuple(pool[:1] for pool in pools[kind]) for kind in KINDS}
+    for constraint in (("params", "<=", 1), ("params", "<=", 10**9), ("params", ">=", 1)):
+        assert indispensable(pools, kept, bounds_of(SPACE, [Constraint(*constraint)], *sizes_of(report))) == []

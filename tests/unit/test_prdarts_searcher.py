@@ -211,18 +211,34 @@ def test_bounds_on_costs_are_kept():
     assert sum(name == "skip_connect" for node in found.normal for name, _ in node) <= 1
 
 
-def test_bounds_that_the_space_cannot_keep_end_the_process_after_its_first_cycle(caplog):
+def test_bounds_that_the_space_cannot_keep_end_the_process(caplog):
     space = ConstrainedSpace(CellsDL(), [Constraint("params", "<=", 1000)], lambda _: {"params": 2000})
     searcher = begin(space=space, trials=2)
     jobs = []
     with caplog.at_level(logging.WARNING), pytest.raises(StudyFailed, match="at most 1,000 and the nearest"):
         search(searcher, lambda job: jobs.append(job) or respond(job))
-    assert [job.trial for job in jobs] == [0, 1]
+    assert [job.trial for job in jobs] == [0] * 9 + [1] * 9
     assert "supernet 0 ends without a candidate" in caplog.text
     with pytest.raises(StudyFailed, match="nearest"):  # asking again tells the same
         searcher.ask(2)
     searcher.extend(3)
     assert searcher.ask(2).instruction["label"] == "supernet 2"
+
+
+@pytest.mark.parametrize(("make", "most"), [(CellsDL, 2_500_000), (CellsUR, 4_000_000)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bound_that_the_first_candidates_keep_is_kept_in_the_end(make, most, seed):
+    space = make(cells=20, channels=36)
+    costs = CellCosts(20, 36, image_channels=3, classes=10, image_size=(32, 32))
+
+    def params(network):
+        return {"params": costs.total(network).params}
+
+    bounded = ConstrainedSpace(space, [Constraint("params", "<=", most)], params)
+    *jobs, candidate = search(begin(space=bounded, seed=seed))
+    assert costs.total(space.genotype(candidate.configuration)).params <= most
+    last = Cycle.from_json(jobs[-1].instruction["cycle"])
+    assert any(len(pool) > 2 for pool in (*last.normal, *last.reduction)), "it took more than the table leaves"
 
 
 def test_one_process_without_a_genotype_does_not_end_the_others(caplog):
@@ -286,7 +302,7 @@ def test_spaces_that_do_not_fit_are_refused(searcher, space, told):
         ({"channels": 0}, "'channels'"),
         ({"batch": 0}, "'batch'"),
         ({"largest_batch": 23}, "'largest_batch' .* 0 or at least batch"),
-        ({"lr": 0.0}, "'(final_)?lr'"),
+        ({"lr": 0.0}, "'lr' of searcher"),
         ({"final_lr": 0.1}, r"'final_lr' .* from 0 to lr, 0.025"),
         ({"momentum": 1.0}, "'momentum'"),
         ({"weight_decay": -1.0}, "'weight_decay'"),
@@ -295,7 +311,7 @@ def test_spaces_that_do_not_fit_are_refused(searcher, space, told):
         ({"architecture_betas": (0.5, 1.0)}, "'architecture_betas'"),
         ({"architecture_weight_decay": math.inf}, "'architecture_weight_decay'"),
         ({"noise": -0.1}, "'noise'"),
-        ({"cycle_epochs": (1, 2)}, "2 of cycle_epochs, 9 of cycle_grace"),
+        ({"cycle_epochs": (1, 2)}, "2 of cycle_epochs, 2 of cycle_grace, 9 of cycle_candidates"),
     ],
 )
 def test_options_out_of_range_are_refused(options, told):

@@ -317,14 +317,6 @@ class TestEvaluator:
         with pytest.raises(RequestError, match="both sides"):
             SupernetEvaluator(TrainerSettings(pad=1)).check(CellsDL(), Digits(limit=10))
 
-    def test_refuses_batches_that_a_half_does_not_fill(self, dataset: Digits) -> None:
-        evaluator = SupernetEvaluator(TrainerSettings(batch=31, pad=1))
-        with pytest.raises(RequestError, match=r"trainer\.batch must be at most half .* \(30\).*got 31"):
-            evaluator.start(SupernetPlan(), Context(0, 2, dataset=dataset))
-        with pytest.raises(RequestError, match=r"lower searcher\.batch"):
-            evaluator.start(SupernetPlan(trainer={"batch": 40}), Context(0, 2, dataset=dataset))
-        evaluator.check_plan(SupernetPlan(trainer={"batch": 30}), dataset)
-
     def test_a_plan_replaces_settings_of_the_study(self, dataset: Digits) -> None:
         evaluator = SupernetEvaluator(TrainerSettings(batch=10, lr=0.3, pad=1))
         plan = SupernetPlan(cells=3, channels=2, trainer={"batch": 20})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from math import isfinite, isnan
 from pathlib import Path
 from threading import Event, Thread
@@ -523,3 +524,21 @@ def test_an_auxiliary_loss_needs_an_auxiliary_head(dataset: Digits) -> None:
         run(trainer_of(graph, dataset), 1)
     with pytest.raises(RequestError, match="at least 0, but got -1"):
         trainer_of(KnowledgeTransferGraph((SMALL,), (Edge(0, 1, options={"auxiliary": -1}),)), dataset)
+
+
+def test_on_a_gpu_cudnn_is_on_and_deterministic(dataset: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(SINGLE, dataset, SETTINGS)
+    monkeypatch.setattr("automl_vision.trainer.loop.isolated_randomness", lambda *_: nullcontext())
+    trainer.device = torch.device("cuda")
+    with trainer._isolated("layers"):
+        flags = torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    assert flags == (True, True, False)
+
+
+def test_a_rest_of_one_image_does_not_end_a_training(dataset: Digits) -> None:
+    count = len(dataset.split("train"))
+    size = next(size for size in range(2, count) if count % size == 1)
+    trainer = trainer_of(SINGLE, dataset, TrainerSettings(batch=size, pad=1, drop_last=False))
+    sizes = [len(labels) for _, labels in trainer.batches.epoch(0)]
+    assert sum(sizes) == count - 1 == trainer.batches.images
+    assert len(sizes) == trainer.batches.count

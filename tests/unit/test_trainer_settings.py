@@ -89,3 +89,11 @@ def test_every_option_is_described_and_validates_from_yaml_values() -> None:
     }
     with pytest.raises(RequestError, match="did you mean 'momentum'"):
         validate(TrainerSettings, {"momentun": 0.5}, "trainer")
+
+
+@pytest.mark.parametrize(("images", "batch", "batches", "seen"), [
+    (57 * 7 + 1, 57, 7, 57 * 7), (57 * 7 + 2, 57, 8, 57 * 7 + 2), (1, 57, 1, 1), (3, 1, 3, 3), (9, 4, 2, 8),
+])  # fmt: skip
+def test_a_rest_of_one_image_is_left_out(images: int, batch: int, batches: int, seen: int) -> None:
+    settings = TrainerSettings(batch=batch, drop_last=False)
+    assert (settings.batches(images), settings.images(images)) == (batches, seen)

@@ -244,7 +244,7 @@ def _write_pictures(record: StudyRecord, directory: Path) -> Iterator[Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, picture in drawn.items():
-            (directory / name).write_text(picture)
+            (directory / name).write_text(picture, encoding="utf-8")
             yield directory / name
     except OSError as error:
         raise RequestError(

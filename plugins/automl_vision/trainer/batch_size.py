@@ -57,6 +57,7 @@ class BatchSizeController:
         self.highest = 0.0
         """Largest share of the memory that any look of this epoch has found."""
         self._steps = 0
+        self._warned = False
 
     def reset(self) -> None:
         """Forgets how full the memory was, for the next epoch's looks."""
@@ -68,6 +69,14 @@ class BatchSizeController:
         self._steps += 1
         if self._steps % self.every == 0:
             self.highest = max(self.highest, self.probe.fraction())
+            if self.highest > 1 and not self._warned:
+                self._warned = True
+                log.warning(
+                    "batches stay at %d images, since %.1f times the memory is used that there may be; raise "
+                    "trainer.memory_limit, or lower the batch",
+                    self.size,
+                    self.highest,
+                )
             size = grown(self.size, self.highest, self.largest)
             if size > self.size:
                 log.info("%d images per batch, up from %d, at %.2f of memory", size, self.size, self.highest)

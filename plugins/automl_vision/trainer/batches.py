@@ -120,7 +120,8 @@ class ImageBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training batches of an epoch: images (B, C, H, W), float32, and labels (B,), int64.
 
-        It ends when every image was used once, whatever the batch sizes were, but for a rest that fills no batch.
+        It ends when every image was used once, whatever the batch sizes were, but for a rest that fills no batch where
+        the settings leave it out, and for a rest of one image in any case: batch normalisation cannot do with it.
 
         Crop and flip come first, then RandAugment, then Cutout, as in RandAugment's paper. The latter two draw from a
         generator of their own, so that order, crops and flips are the same whatever they are.
@@ -131,7 +132,7 @@ class ImageBatches:
         generator = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "batches", epoch))
         distorting = torch.Generator().manual_seed(derive_seed(self._seed, "distortions", epoch))
         order = torch.randperm(len(self._images), generator=generator, device=self._device)
-        while len(order) >= (self.size if self._drop_last else 1):
+        while len(order) >= (self.size if self._drop_last else min(self.size, 2, len(self._images))):
             indices, order = order[: self.size], order[self.size :]
             images = self._augment(self._images[indices], generator)
             for distort in self._distortions:

@@ -259,7 +259,8 @@ class CollaborativeTrainer(Evaluation):
         with contextlib.ExitStack() as stack:
             stack.enter_context(isolated_randomness(seed, self.device))
             if self.device.type == "cuda":
-                stack.enter_context(torch.backends.cudnn.flags(deterministic=True))
+                # All named, since what is left out is switched off: cuDNN itself would be.
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
             yield
 
     def save(self, directory: Path) -> None:

@@ -38,7 +38,8 @@ class TrainerSettings:
         augmentations: Operations that RandAugment applies to each image after crop and flip (its N); 0 switches it off.
         magnitude: How strong they are, from 0 to 30 (its M).
         cutout: Side in pixels of the square that Cutout blanks out last; 0 switches it off, 16 is usual for 32x32.
-        drop_last: Whether the rest of an epoch that does not fill a batch (of the size then reached) is left out.
+        drop_last: Whether the rest of an epoch that does not fill a batch (of the size then reached) is left out; one
+            of a single image always is.
         frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
             those of the batch and lets theirs drift, as the paper's code does.
         precision: "float32", or "bfloat16" for the forward and backward pass (weights stay float32), which is faster
@@ -84,7 +85,7 @@ class TrainerSettings:
             f"0 or at least trainer.batch ({self.batch})",
         )
         self._require("batch_every", self.batch_every >= 1, "at least 1")
-        self._require("memory_limit", _is_size(self.memory_limit), "a size above 0, such as 4GB or 500MB, or empty")
+        self._require("memory_limit", _is_size(self.memory_limit), "a size above 0, such as 4GB or 500MB")
         self._require("evaluation_batch", self.evaluation_batch >= 1, "at least 1")
         self._require("lr", 0 < self.lr < math.inf, "a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
@@ -138,7 +139,7 @@ class TrainerSettings:
         Raises:
             RequestError: When not even one batch can be filled.
         """
-        count = images // self.batch if self.drop_last else -(-images // self.batch)
+        count = images // self.batch if self.drop_last else -(-self._without_lone_rest(images) // self.batch)
         if count < 1:
             raise RequestError(
                 f"trainer.batch must be at most the number of training images ({images}), but got {self.batch}; "
@@ -153,7 +154,11 @@ class TrainerSettings:
             RequestError: When not even one batch can be filled.
         """
         batches = self.batches(images)
-        return images if self.batch_grows else min(batches * self.batch, images)
+        return images if self.batch_grows else min(batches * self.batch, self._without_lone_rest(images))
+
+    def _without_lone_rest(self, images: int) -> int:
+        """Leaves out a single image that would be a batch by itself: nothing normalises it where maps are one pixel."""
+        return images - 1 if images % self.batch == 1 < self.batch < images else images
 
 
 def _is_size(text: str) -> bool:
