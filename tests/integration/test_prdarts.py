@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import automl_vision.trainer.loop  # noqa: F401 - takes its own names before any test replaces them elsewhere
 from automl_cli.application import application
 from automl_core import RequestError, Study
 from automl_vision import costs
