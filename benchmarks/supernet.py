@@ -40,7 +40,7 @@ from automl_vision import ImageDataset, ImageSplit, RawImages, TrainerSettings
 
 POOL = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "conv_3x3", "conv_5x5", "conv_3x3_d2")
 CELLS, WIDTH, BATCHES = 3, 16, 2
-SETTINGS = ((64, 2), (32, 8))
+SETTINGS = ((64, 4), (32, 24))
 """Rows (and columns) of images, and images of a batch."""
 
 GOAL = 1.2
