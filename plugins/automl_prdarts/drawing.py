@@ -13,7 +13,7 @@ from automl_prdarts.statistics import SHARES
 T = TypeVar("T")
 
 BARS = "▁▂▃▄▅▆▇█"
-BARS_SHOWN = 36
+BARS_SHOWN = 24
 """Bars at most; of more epochs each bar shows the last of a few."""
 
 ROWS = 12
@@ -61,12 +61,11 @@ def _table(points: Sequence[Point]) -> list[str]:
     rows = [point for point, end in zip(points, ends, strict=True) if end]
     if len(set(numbers)) == 1:
         rows = _thinned(points, ROWS)
-    columns = "pool skip conv alike"
+    columns = "pool skip conv simil"
     return [
         f"{'accuracy, %':>23}         {'normal cell, %':<20}   reduction cell, %",
         f"cycle epoch train valid batch   {columns}   {columns}",
         *map(_row, rows),
-        "(alike: the similarity of an edge's candidates)",
     ]
 
 

@@ -69,7 +69,8 @@ class TestTable:
         ]
         assert table[0].split()[4:] == ["128", "50", "25", "25", "30", "50", "25", "25", "30"]
         assert lines[1].startswith("accuracy, validation   ▁")
-        assert lines[1].endswith("% to 87.5 %")
+        assert lines[1].endswith("% to 87.5 %, last 87.5 %")
+        assert lines[2].endswith("24 to 128, last 64")
 
     def test_of_a_single_cycle_has_lines_for_some_epochs(self) -> None:
         text = draw_curve(curve((50,)))

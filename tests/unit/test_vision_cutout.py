@@ -70,7 +70,7 @@ def test_draws_come_from_the_given_generator_alone() -> None:
 
 def test_squares_that_do_not_fit_are_refused() -> None:
     images = torch.ones(2, 1, 8, 12, dtype=torch.uint8)
-    with pytest.raises(RequestError, match=r"got a side of 9 pixels for images of 8x12; choose at most 8"):
+    with pytest.raises(RequestError, match=r"got a side of 9 pixels for images of 8x12; set trainer.cutout to at"):
         Cutout(9)(images, generator())
     assert Cutout(8)(images, generator()).shape == images.shape
     with pytest.raises(RequestError, match="at least 1 pixel, but got 0"):
