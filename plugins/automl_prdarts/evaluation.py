@@ -135,14 +135,14 @@ class SupernetEvaluation(Evaluation):
         """Trains within one cycle, after a turn to it where it is not the current one."""
         if cycle != self._cycle:
             self._turn_to(cycle)
-        trainer, told = self._current()
+        trainer, _ = self._current()
         statistics = {"cycle": float(cycle.number)} | pool_statistics(cycle)
         within = replace(job, from_budget=trainer.epoch, to_budget=job.to_budget - cycle.begins)
         for observation in trainer.advance(within):
             if observation.unit == 0 and cycle.begins > 0:
                 continue  # that epoch was observed at the end of the cycle before
             metrics = {**_own(observation.metrics), "batch": float(trainer.batches.size), **statistics}
-            yield replace(observation, unit=told.begins + observation.unit, metrics=metrics)
+            yield replace(observation, unit=cycle.begins + observation.unit, metrics=metrics)
 
     def probabilities(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Gives each candidate's probability, by kind of cell and edge, in the order of the cycle's pools."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from automl_core.constraints import ConstrainedSpace
 from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Dataset, Description, Evaluation, Evaluator, SearchSpace
-from automl_core.options import validate
 from automl_core.types import Constraint, Direction, Json, Point
 from automl_prdarts.derivation import bounds_of, out_of_reach
 from automl_prdarts.drawing import draw_curve
@@ -76,11 +74,7 @@ class SupernetEvaluator(Evaluator):
                 f"the evaluator 'supernet' must be given a searcher's plan of one, but got a "
                 f"{type(description).__name__}; leave --evaluator out, and choose --searcher pr-darts"
             )
-        return SupernetEvaluation(description, self._settings(description), context)
-
-    def _settings(self, plan: SupernetPlan) -> TrainerSettings:
-        """Gives the study's settings with those that a plan decides in their place."""
-        return replace(self.trainer, **validate(TrainerSettings, plan.trainer, "trainer"))
+        return SupernetEvaluation(description, self.trainer.replaced(description.trainer), context)
 
     def parse(self, data: Json) -> Description:
         """Builds a plan from its JSON."""

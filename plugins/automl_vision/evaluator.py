@@ -198,9 +198,7 @@ class GraphEvaluator(Evaluator):
 
     def _settings(self, recipe: Recipe) -> TrainerSettings:
         """Gives the study's settings with those that a recipe decides in their place."""
-        if not recipe.trainer:
-            return self.trainer
-        return replace(self.trainer, **validate(TrainerSettings, recipe.trainer, "trainer"))
+        return self.trainer.replaced(recipe.trainer)
 
 
 def check_parts(graph: KnowledgeTransferGraph) -> None:

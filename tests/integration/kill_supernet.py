@@ -6,21 +6,17 @@ run: how often it was killed, in which epochs of the supernet, and what it ended
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+import kill_training
 import sklearn.datasets
 import torch
 
 import automl_prdarts.evaluation  # noqa: F401 - imported once, for all the forks
-from automl_core import Study, faults
 from automl_core.engine.worker import Worker
-from automl_core.records import Workspace
 
 SETTINGS: dict[str, Any] = {
     "space": "cells-dl",
@@ -51,41 +47,13 @@ EVERY_EPOCH = 0.0
 """Seconds between two checkpoints; on its own a cycle this short would have none."""
 
 
-def run(workspace: Path) -> None:
-    known = Workspace(workspace)
-    if known.exists() and known.studies():
-        Study.resume("cells", workspace=workspace)
-    else:
-        Study(workspace=workspace, **SETTINGS).run()
-
-
-def in_child(workspace: Path, passage: int) -> bool:
-    """Runs or resumes in a child that is killed at a batch; tells whether it was."""
-    child = os.fork()
-    if child == 0:
-        faults._name, faults._left = "trainer.batch", passage
-        run(workspace)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    assert killed or os.WEXITSTATUS(status) == 0
-    return killed
-
-
 def reached(workspace: Path) -> int:
     """Gives the epoch of the supernet's last checkpoint; 0 when there is none."""
     return max((int(path.name.removeprefix("unit-")) for path in workspace.glob("checkpoints/*/0/unit-*")), default=0)
 
 
-def ended(workspace: Path) -> dict[str, Any]:
-    study = Study.load("cells", workspace=workspace)
-    target = workspace / "exported"
-    study.export(target)
-    weights = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
-    return {"shown": study.record.to_json(times=False), "weights": weights}
-
-
 def main(directory: Path, passages: list[int]) -> None:
+    kill_training.SETTINGS = SETTINGS
     torch.set_num_threads(1)
     sklearn.datasets.load_digits()
     defaults = Worker.__init__.__defaults__
@@ -94,9 +62,11 @@ def main(directory: Path, passages: list[int]) -> None:
     for passage in passages:
         workspace = directory / str(passage)
         killed_at: list[int] = []
-        while in_child(workspace, passage if len(killed_at) < 4 else 10**9):
+        while kill_training.in_child(workspace, passage if len(killed_at) < 4 else 10**9):
             killed_at.append(reached(workspace))
-        sys.stdout.write(json.dumps({"passage": passage, "killed_at": killed_at, **ended(workspace)}) + "\n")
+        sys.stdout.write(
+            json.dumps({"passage": passage, "killed_at": killed_at, **kill_training.ended(workspace)}) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ SETTINGS: dict[str, Any] = {
 def run(workspace: Path) -> None:
     known = Workspace(workspace)
     if known.exists() and known.studies():
-        Study.resume("graphs", workspace=workspace)
+        Study.resume(SETTINGS["name"], workspace=workspace)
     else:
         Study(workspace=workspace, **SETTINGS).run()
 
@@ -63,7 +63,7 @@ def in_child(workspace: Path, passage: int) -> bool:
 
 
 def ended(workspace: Path) -> dict[str, Any]:
-    study = Study.load("graphs", workspace=workspace)
+    study = Study.load(SETTINGS["name"], workspace=workspace)
     target = workspace / "exported"
     study.export(target)
     weights = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from kill_feature_history import SETTINGS, journal
+from killing import told_by
 
 from automl_cli.application import application
 from automl_core import RequestError, Study
@@ -76,16 +73,7 @@ def test_training_is_the_same_to_the_last_bit_without_it(estimated: list[Any], t
 
 
 def test_killed_in_mid_epoch_then_resumed_equals_uninterrupted(estimated: list[Any], tmp_path: Path) -> None:
-    script = Path(__file__).with_name("kill_feature_history.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), *map(str, PASSAGES)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    killed = [json.loads(line) for line in done.stdout.splitlines()]
+    killed = told_by("kill_feature_history.py", tmp_path, PASSAGES)
     assert [one["passage"] for one in killed] == list(PASSAGES)
     for one in killed:
         assert one["kills"] >= 2

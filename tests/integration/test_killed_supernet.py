@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from killing import told_by
 
 PASSAGES = (10_000, 3)
 """Batches after which the process is killed, each time anew; the first is never reached. An epoch has two."""
@@ -16,16 +14,7 @@ MIDDLES = {1, 3}
 
 
 def test_killed_in_mid_cycle_then_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("kill_supernet.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), *map(str, PASSAGES)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    whole, killed = [json.loads(line) for line in done.stdout.splitlines()]
+    whole, killed = told_by("kill_supernet.py", tmp_path, PASSAGES)
     assert whole["killed_at"] == []
     supernet, cells = whole["shown"]["trials"]
     assert supernet["label"] == "supernet 0"

@@ -14,6 +14,7 @@ from automl_core.errors import RequestError
 
 if TYPE_CHECKING:
     from automl_core.auditing import RungAudit
+    from automl_core.drawings import Drawings
     from automl_core.records import StudyRecord, TrialRow
     from automl_core.spec import Part
 
@@ -42,11 +43,13 @@ def command(settings: Settings, study: str, everything: bool, pictures: Path | N
     """
     from automl_cli.output import facts, heading, print_json
     from automl_core.auditing import audit, furthest
+    from automl_core.drawings import Drawings
     from automl_core.records import Workspace
 
     record = Workspace(settings.workspace).record(study)
+    drawings = Drawings(record)
     if pictures is not None:
-        for path in _write_pictures(record, pictures):
+        for path in _write_pictures(drawings, pictures):
             click.echo(f"written: {path}", err=True)
     if settings.json:
         print_json(record.to_json(times=times))
@@ -66,7 +69,7 @@ def command(settings: Settings, study: str, everything: bool, pictures: Path | N
     infeasible = record.infeasible()
     if infeasible:
         click.echo("\n" + _infeasible(infeasible, everything))
-    for title, drawing in _drawn(record):
+    for title, drawing in _drawn(drawings):
         click.echo(f"\n{heading(title)}\n" + drawing.rstrip("\n"))
 
 
@@ -206,11 +209,9 @@ def _infeasible(infeasible: Sequence[TrialRow], everything: bool) -> str:
     return heading(title) + "\n" + table(("trial", "which"), rows, right=("trial",)) + more
 
 
-def _drawn(record: StudyRecord) -> Iterator[tuple[str, str]]:
+def _drawn(drawings: Drawings) -> Iterator[tuple[str, str]]:
     """Yields what can be drawn for a terminal, each with a title."""
-    from automl_core.drawings import Drawings
-
-    drawings = Drawings(record)
+    record = drawings.record
     labels = {row.number: row.label for row in record.trials()}
     for number in drawings.curves:
         text = drawings.curve_text(number)
@@ -222,15 +223,13 @@ def _drawn(record: StudyRecord) -> Iterator[tuple[str, str]]:
         yield f"best, trial {best.trial}", text
 
 
-def _write_pictures(record: StudyRecord, directory: Path) -> Iterator[Path]:
+def _write_pictures(drawings: Drawings, directory: Path) -> Iterator[Path]:
     """Writes what can be drawn as SVG, and yields the files.
 
     Raises:
         RequestError: When nothing can be drawn, or not be written.
     """
-    from automl_core.drawings import Drawings
-
-    drawings = Drawings(record)
+    record = drawings.record
     best = record.best()
     pictures = {f"trial-{number}.svg": drawings.curve_plot(number) for number in drawings.curves}
     if best is not None:

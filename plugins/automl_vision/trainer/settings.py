@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from automl_core.errors import RequestError
+from automl_core.options import validate
 from automl_core.spec import parse_size
+from automl_core.types import Json
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,14 @@ class TrainerSettings:
     def batch_grows(self) -> bool:
         """Whether an epoch may have batches of several sizes."""
         return self.largest_batch > self.batch
+
+    def replaced(self, options: Mapping[str, Json]) -> TrainerSettings:
+        """Gives these settings with some replaced by options, as JSON has them.
+
+        Raises:
+            RequestError: For an unknown option, or a value that is none for it.
+        """
+        return replace(self, **validate(TrainerSettings, options, "trainer")) if options else self
 
     def learning_rate(self, past: float, max_epochs: int) -> float:
         """Gives the learning rate at a batch of a training planned for ``max_epochs``.
