@@ -71,7 +71,9 @@ class Artefacts:
         )
 
     def schedule(self, request: ArtefactRequest) -> int:
-        """Budget over which a training's schedules run: in the search that of the study, so that all compare."""
+        """Budget over which a training's schedules run: unless it says, in the search that of the study."""
+        if request.schedule is not None:
+            return request.schedule
         return max(request.budget, self.problem.max_budget) if request.split == "search" else request.budget
 
     def of(self, subject: Subject) -> tuple[tuple[str, ...], list[Wanted]]:

@@ -30,6 +30,8 @@ class ArtefactRequest:
         budget: How far.
         split: ``search`` or ``final``.
         repeat: Number of the repetition; other repeats have other seeds.
+        schedule: Budget over which its schedules run; None: in the search that of the study, so that everything
+            compares, and afterwards its own.
     """
 
     label: str
@@ -37,6 +39,7 @@ class ArtefactRequest:
     budget: int
     split: Split = "search"
     repeat: int = 0
+    schedule: int | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class TrainerSettings:
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty on all weights.
+        sparsity: L1 penalty on the scales of all batch normalisations (lambda of network slimming); 0 leaves them alone.
         clip: Norm to which each network's gradient is clipped before its step; 0 leaves it as it is.
         schedule: How the learning rate goes over the maximum budget: "step" (times decay at each milestone) or "cosine"
             (towards final_lr) from epoch to epoch, "linear" (towards final_lr) from batch to batch, or "constant".
@@ -63,6 +64,7 @@ class TrainerSettings:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+    sparsity: float = 0.0
     clip: float = 0.0
     schedule: Literal["step", "cosine", "linear", "constant"] = "step"
     final_lr: float = 0.0
@@ -93,6 +95,7 @@ class TrainerSettings:
         self._require("lr", 0 < self.lr < math.inf, "a number above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
+        self._require("sparsity", 0 <= self.sparsity < math.inf, "a number of at least 0")
         self._require("clip", 0 <= self.clip < math.inf, "a number of at least 0")
         self._require("final_lr", 0 <= self.final_lr <= self.lr, f"from 0 to trainer.lr ({self.lr:g})")
         self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
