@@ -121,6 +121,7 @@ def automl_models(register: Register) -> None:
 def automl_losses(register: Register) -> None:
     register("cross-entropy", "automl_vision.losses:CrossEntropy", summary="cross-entropy with the label")
     register("kl", "automl_vision.losses:KLDivergence", summary="KL divergence from the source's softened output")
+    register("feature", "automl_vision.losses:FeatureDistance", summary="distance from the source's last feature map")
 
 
 @hookimpl

@@ -1,19 +1,22 @@
 """Losses on the edges of a knowledge-transfer graph.
 
-Shape legend: B samples of a batch, C classes, d features.
+Shape legend: B samples of a batch, C classes, d features, Ch x H x W the last feature map.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from automl_core.errors import RequestError
+
+if TYPE_CHECKING:
+    from automl_vision.models import ClassifierModule
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,18 @@ class NodeOutput:
         features: What the head saw, shape (B, d).
         logits: What the head gave, shape (B, C).
         auxiliary: What an auxiliary head gave in training, shape (B, C); None where the network has none.
+        maps: The last feature map, before it was pooled, shape (B, Ch, H, W); None where no loss wants it.
     """
 
     features: Tensor
     logits: Tensor
     auxiliary: Tensor | None = None
+    maps: Tensor | None = None
 
     def detached(self) -> NodeOutput:
         """Gives the same values with no way back for a gradient."""
-        return NodeOutput(self.features.detach(), self.logits.detach())
+        maps = None if self.maps is None else self.maps.detach()
+        return NodeOutput(self.features.detach(), self.logits.detach(), maps=maps)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class EdgeInput:
     """What an edge's loss sees of one batch.
 
     Args:
-        labels: Classes of the samples, shape (B,), int64.
+        labels: Classes of the samples, shape (B,), int64; where images are mixed, how much of each class is in them,
+            shape (B, C), floating point. Torch's cross-entropy takes both.
         destination: Output of the node that the edge trains; gradients flow back through it.
         source: Output of the node that teaches, detached; None on an edge from the label.
     """
@@ -59,6 +66,20 @@ class EdgeLoss(nn.Module, ABC):
 
     needs_source: ClassVar[bool] = True
     """Whether the source must be a node; such a loss cannot stand on an edge from the label."""
+
+    needs_maps: ClassVar[bool] = False
+    """Whether it looks at ``maps`` of both ends, which must then be models with ``forward_maps``."""
+
+    def fit(self, source: ClassifierModule | None, destination: ClassifierModule) -> None:
+        """Is shown the networks at both ends once, before anything is trained, to build what depends on their sizes.
+
+        Args:
+            source: The network that teaches; None on an edge from the label.
+            destination: The network that is trained.
+
+        Raises:
+            RequestError: When the two do not fit each other.
+        """
 
     @abstractmethod
     def forward(self, batch: EdgeInput) -> Tensor:
@@ -119,9 +140,63 @@ class KLDivergence(EdgeLoss):
     def forward(self, batch: EdgeInput) -> Tensor:
         assert batch.source is not None, "refused on an edge from the label when the graph is built"
         logits_source, logits_destination = batch.source.logits, batch.destination.logits
+        if logits_source.shape != logits_destination.shape:
+            raise RequestError(
+                "networks can teach one another outputs only over the same classes, but the source gave "
+                f"{tuple(logits_source.shape)} and the destination {tuple(logits_destination.shape)}; train both on "
+                "the same data set"
+            )
         if self.temperature != 1.0:
             logits_source, logits_destination = logits_source / self.temperature, logits_destination / self.temperature
         log_source = torch.log_softmax(logits_source, dim=1)
         log_destination = torch.log_softmax(logits_destination, dim=1)
         divergence = F.kl_div(log_destination, log_source, reduction="none", log_target=True).sum(dim=1)
         return divergence * self.temperature**2 if self.temperature != 1.0 else divergence
+
+
+class FeatureDistance(EdgeLoss):
+    """Mean absolute difference of the last feature maps, each sample's divided by its own L2 norm.
+
+    A 1x1 convolution without bias (R) maps the destination's channels to the source's; it begins as the identity, is
+    trained with the destination, and is left behind with the edge. The mean is over the channels and pixels of a
+    sample; so the weight of the edge (beta) grows with their number, as the published ones do.
+
+    Source: Park et al., "On the Orthogonality of Knowledge Distillation with Other Techniques" (2020), equation 2.
+
+    Args:
+        regressor: Whether there is that convolution; without it, both ends must have equally many channels.
+    """
+
+    needs_maps = True
+
+    def __init__(self, regressor: bool = True) -> None:
+        super().__init__()
+        self.with_regressor = regressor
+        self.regressor: nn.Module = nn.Identity()
+
+    def fit(self, source: ClassifierModule | None, destination: ClassifierModule) -> None:
+        assert source is not None, "refused on an edge from the label when the graph is built"
+        inputs, outputs = destination.head.in_features, source.head.in_features
+        if self.with_regressor:
+            convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+            nn.init.dirac_(convolution.weight)
+            self.regressor = convolution
+        elif inputs != outputs:
+            raise RequestError(
+                f"loss feature without a regressor needs maps of equally many channels, but the source has {outputs} "
+                f"and the destination {inputs}; leave the regressor on"
+            )
+
+    def forward(self, batch: EdgeInput) -> Tensor:
+        assert batch.source is not None, "refused on an edge from the label when the graph is built"
+        maps_source, maps_destination = batch.source.maps, batch.destination.maps
+        assert maps_source is not None and maps_destination is not None, "the update gives them where they are needed"
+        mapped = self.regressor(maps_destination)
+        if mapped.shape != maps_source.shape:
+            raise RequestError(
+                "loss feature needs feature maps of the same size, but the source's are "
+                f"{tuple(maps_source.shape[1:])} and the destination's, behind its regressor, "
+                f"{tuple(mapped.shape[1:])}; choose networks that shrink images alike"
+            )
+        difference = F.normalize(maps_source.flatten(1), dim=1) - F.normalize(mapped.flatten(1), dim=1)
+        return difference.abs().mean(dim=1)

@@ -17,7 +17,7 @@ from automl_core.errors import RequestError
 from automl_core.interfaces import Context, Evaluation
 from automl_core.randomness import derive_seed
 from automl_core.types import Job, Observation
-from automl_spaces.graph import TARGET, KnowledgeTransferGraph
+from automl_spaces.graph import TARGET, KnowledgeTransferGraph, Node
 from automl_vision.costs import Sizes, count_costs, latency
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
@@ -61,12 +61,19 @@ class CollaborativeTrainer(Evaluation):
         settings: How.
         context: Where, on what data, from which seed; its ``artefacts`` are the networks of the frozen nodes of the
             canonical graph by rising number. Schedules and the linear gate run over its ``max_budget``.
+        target: The network of node 1, where it goes on from what it has learnt before; a new one when None.
 
     Raises:
         RequestError: For a graph whose target nothing trains, unknown or misfit parts, or data that do not do.
     """
 
-    def __init__(self, graph: KnowledgeTransferGraph, settings: TrainerSettings, context: Context) -> None:
+    def __init__(
+        self,
+        graph: KnowledgeTransferGraph,
+        settings: TrainerSettings,
+        context: Context,
+        target: ClassifierModule | None = None,
+    ) -> None:
         self.graph = graph.canonical()
         if TARGET in self.graph.frozen:
             raise RequestError(
@@ -78,10 +85,11 @@ class CollaborativeTrainer(Evaluation):
         self.epoch = 0
         """Epochs trained so far."""
         self.device = torch.device(context.device)
-        self._dataset = image_dataset(context)
-        self.batches = ImageBatches(self._dataset, context.split, settings, self.device, context.seed)
+        self.dataset = image_dataset(context)
+        self.batches = ImageBatches(self.dataset, context.split, settings, self.device, context.seed)
+        begun = {} if target is None else {TARGET: target}
         self.networks = build_networks(
-            self.graph, self._dataset, settings, context.artefacts, self.device, context.seed
+            self.graph, self.dataset, settings, context.artefacts, self.device, context.seed, begun
         )
         self.learners = build_learners(self.graph, self.networks, settings, self.device, context.seed)
         """The nodes that are trained, by rising number."""
@@ -183,8 +191,9 @@ class CollaborativeTrainer(Evaluation):
         measured = self._measure(self._measured_features if shows_features else None)
         accuracy, loss = measured[TARGET]
         of_nodes = {f"accuracy_{number}": measured[number][0] for number in sorted(measured)}
-        self._find_costs(self.context.metrics - self._costs.keys())
-        asked = {name: value for name, value in self._costs.items() if name in self.context.metrics}
+        if missing := self.fixed_metrics - self._costs.keys():
+            self._costs |= self.find_costs(missing)
+        asked = {name: value for name, value in self._costs.items() if name in self.fixed_metrics}
         metrics = {"accuracy": accuracy, "loss": loss} | of_nodes | training | asked
         features = self._epoch_features() if shows_features else None
         network = LiveNetwork(self.target, self.batches.first) if "network" in self.context.needs else None
@@ -200,16 +209,23 @@ class CollaborativeTrainer(Evaluation):
             seed=derive_seed(self.context.seed, "features", self.epoch),
         )
 
-    def _find_costs(self, missing: frozenset[str]) -> None:
-        """Finds those of the target's flops, params and latency that are missing."""
+    @property
+    def fixed_metrics(self) -> frozenset[str]:
+        """Names of the metrics that training does not change and that observations carry: what the context asks for."""
+        return self.context.metrics
+
+    def find_costs(self, missing: frozenset[str]) -> dict[str, float]:
+        """Finds metrics that training does not change: those that are missing, as far as they are known here."""
         node = self.graph.node(TARGET)
-        if missing & {"flops", "params"}:
-            self._costs |= count_costs(node, Sizes.of(self._dataset))
-        if "latency" in missing:
-            # A network of its own: measuring must change neither statistics nor modes of the one that is trained.
-            network = placed(Sizes.of(self._dataset).build(node), self.settings, self.device).eval()
-            images, _ = next(self.batches.measured())
-            self._costs["latency"] = latency(lambda: self.forward(network, images[:1]), self.device)
+        found = count_costs(node, Sizes.of(self.dataset)) if missing & {"flops", "params"} else {}
+        return found | {"latency": self.latency_of(node)} if "latency" in missing else found
+
+    def latency_of(self, node: Node) -> float:
+        """Measures the seconds of a forward pass of one image through a network of a node's kind."""
+        # A network of its own: measuring must change neither statistics nor modes of the one that is trained.
+        network = placed(Sizes.of(self.dataset).build(node), self.settings, self.device).eval()
+        images, _ = next(self.batches.measured())
+        return latency(lambda: self.forward(network, images[:1]), self.device)
 
     def _measure(self, recorder: FeatureRecorder | None) -> dict[int, tuple[float, float]]:
         """Gives accuracy and mean cross-entropy of every node on the images to measure on.
@@ -298,7 +314,7 @@ class CollaborativeTrainer(Evaluation):
 
     def export(self, directory: Path) -> None:
         """Writes the target for :func:`automl_vision.load_exported`, and for graphs in which it is a frozen node."""
-        node, dataset = self.graph.node(TARGET), self._dataset
+        node, dataset = self.graph.node(TARGET), self.dataset
         card = ModelCard(
             model=node.model,
             options=dict(node.options),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ class LiveEdge:
             RequestError: For a loss that does not give one number per sample, or a gate that does not give one number.
         """
         divergence = self.loss(batch)
-        self._check_shape("loss", self.edge.loss_name, divergence, tuple(batch.labels.shape))
+        self._check_shape("loss", self.edge.loss_name, divergence, (len(batch.labels),))
         gated = self.gate(GateInput(divergence, source_correct, progress))
         self._check_shape("gate", self.edge.gate, gated, ())
         return gated * self.edge.weight
@@ -112,6 +112,8 @@ class Learner:
         self.optimiser = GatedSGD(parameters, settings)
         self._parameters = parameters
         self._clip = settings.clip
+        self._sparsity = settings.sparsity
+        self._scales = batch_norm_scales(network) if settings.sparsity else []
 
     def set_progress(self, progress: float) -> None:
         """Tells the network how far its training is, in [0, 1), if it wants to know: path dropout grows with it."""
@@ -128,11 +130,20 @@ class Learner:
 
         Not even the weights decay then.
         """
+        for scale in self._scales:
+            if scale.grad is not None:  # network slimming's L1 penalty: its gradient is lambda * sign(scale), 0 at 0
+                scale.grad.add_(scale.detach().sign(), alpha=self._sparsity)
         if self._clip:
             nn.utils.clip_grad_norm_(self._parameters, self._clip)
         self.optimiser.found_inf = loss.detach().eq(0).to(torch.float32)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+
+
+def batch_norm_scales(network: nn.Module) -> list[Tensor]:
+    """Lists the scales of a network's batch normalisations that are trained, each of shape (channels,)."""
+    norms = (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return [norm.weight for norm in norms if norm.weight is not None and norm.weight.requires_grad]
 
 
 def build_networks(
@@ -142,6 +153,7 @@ def build_networks(
     artefacts: Sequence[Path],
     device: torch.device,
     seed: int,
+    begun: Mapping[int, ClassifierModule] | None = None,
 ) -> dict[int, ClassifierModule]:
     """Builds the network of every node, by number: trained ones seeded by (seed, number), frozen ones from artefacts.
 
@@ -152,6 +164,7 @@ def build_networks(
         artefacts: What :meth:`CollaborativeTrainer.export` wrote, one for each frozen node by rising number.
         device: Where they go.
         seed: Seed of the evaluation.
+        begun: Number to network of the nodes that go on from what they have learnt before.
 
     Raises:
         RequestError: When artefacts are missing, corrupt or of another network than their node's.
@@ -167,6 +180,8 @@ def build_networks(
     for number, node in enumerate(graph.nodes, start=1):
         if number in directories:
             network = _load_frozen(node, directories[number], dataset)
+        elif begun and number in begun:
+            network = begun[number]
         else:
             network = build_model(
                 node.model,
@@ -214,9 +229,29 @@ def build_learners(
         edges = []
         for edge in graph.incoming(number):
             with isolated_randomness(derive_seed(seed, "edge", edge.source, edge.destination), device):
-                edges.append(LiveEdge(edge, build_loss(edge).to(device), build_gate(edge)))
+                loss = build_loss(edge)
+                _fit(loss, edge, networks)
+                edges.append(LiveEdge(edge, loss.to(device), build_gate(edge)))
         learners.append(Learner(number, networks[number], edges, settings))
     return learners
+
+
+def _fit(loss: EdgeLoss, edge: Edge, networks: Mapping[int, ClassifierModule]) -> None:
+    """Shows a loss the networks at both ends of its edge, which must give maps where it looks at these."""
+    ends = [networks[number] for number in (edge.source, edge.destination) if number != LABEL]
+    for network in ends if loss.needs_maps else ():
+        if not callable(getattr(network, "forward_maps", None)):
+            raise RequestError(
+                f"loss {edge.loss_name!r} on edge ({edge.source}, {edge.destination}) needs models that give their "
+                f"last feature map, but {type(network).__name__} has no forward_maps and pool; add them, or choose "
+                "another loss"
+            )
+    if loss.needs_maps and getattr(networks[edge.destination], "auxiliary", None) is not None:
+        raise RequestError(
+            f"loss {edge.loss_name!r} on edge ({edge.source}, {edge.destination}) cannot look at the feature maps of "
+            f"{type(networks[edge.destination]).__name__} while it trains an auxiliary head; leave that head out"
+        )
+    loss.fit(networks.get(edge.source), networks[edge.destination])
 
 
 def build_loss(edge: Edge) -> EdgeLoss:

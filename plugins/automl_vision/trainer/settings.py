@@ -28,7 +28,7 @@ class TrainerSettings:
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty on all weights.
-        sparsity: L1 penalty on the scales of all batch normalisations (lambda of network slimming); 0 leaves them alone.
+        sparsity: L1 penalty on the scales of all batch normalisations (lambda of network slimming); 0 is none.
         clip: Norm to which each network's gradient is clipped before its step; 0 leaves it as it is.
         schedule: How the learning rate goes over the maximum budget: "step" (times decay at each milestone) or "cosine"
             (towards final_lr) from epoch to epoch, "linear" (towards final_lr) from batch to batch, or "constant".

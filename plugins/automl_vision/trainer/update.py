@@ -29,16 +29,22 @@ class Forward:
         self._device_type = device.type
         self._reduced = precision == "bfloat16"
 
-    def __call__(self, network: ClassifierModule, images: Tensor) -> NodeOutput:
+    def __call__(self, network: ClassifierModule, images: Tensor, maps: bool = False) -> NodeOutput:
+        """Gives what a network makes of normalised images, shape (B, C, H, W); its last maps only if asked for."""
         if not self._reduced:
-            return self._run(network, images)
+            return self._run(network, images, maps)
         with torch.autocast(self._device_type, dtype=torch.bfloat16):
-            output = self._run(network, images)
+            output = self._run(network, images, maps)
         auxiliary = None if output.auxiliary is None else output.auxiliary.float()
-        return NodeOutput(output.features.float(), output.logits.float(), auxiliary)
+        last = None if output.maps is None else output.maps.float()
+        return NodeOutput(output.features.float(), output.logits.float(), auxiliary, last)
 
     @staticmethod
-    def _run(network: ClassifierModule, images: Tensor) -> NodeOutput:
+    def _run(network: ClassifierModule, images: Tensor, maps: bool) -> NodeOutput:
+        if maps:
+            last = network.forward_maps(images)
+            features = network.pool(last)
+            return NodeOutput(features, network.head(features), maps=last)
         with_auxiliary = getattr(network, "forward_with_auxiliary", None)
         if network.training and with_auxiliary is not None:
             features, auxiliary = with_auxiliary(images)
@@ -64,7 +70,8 @@ class Update(Protocol):
 
         Args:
             images: Normalised images, shape (B, C, H, W).
-            labels: Their classes, shape (B,), int64.
+            labels: Their classes, shape (B,), int64; where images are mixed, how much of each class is in them, shape
+                (B, C), floating point.
             progress: k / k_end, in (0, 1].
 
         Returns:
@@ -114,6 +121,14 @@ class CollaborativeUpdate:
         trained = {learner.number for learner in learners}
         self._trained = {number: network for number, network in networks.items() if number in trained}
         self._frozen = {number: network for number, network in networks.items() if number not in trained}
+        self._mapped = {
+            number
+            for learner in learners
+            for edge in learner.edges
+            if edge.loss.needs_maps
+            for number in (edge.source, learner.number)
+        }
+        """The nodes whose last feature maps some loss looks at."""
 
     def begin(self, epoch: int) -> None:
         """Needs no beginning."""
@@ -133,14 +148,18 @@ class CollaborativeUpdate:
         Raises:
             RequestError: For a loss or a gate that gives another shape than it must.
         """
-        outputs = {number: self._forward(network, images) for number, network in self._trained.items()}
+        mapped = self._mapped
+        outputs = {
+            number: self._forward(network, images, number in mapped) for number, network in self._trained.items()
+        }
+        classes = labels if labels.dim() == 1 else labels.argmax(dim=1)  # of a mixed image, that of its larger part
         if self._watch is not None:
-            self._watch(outputs[TARGET].features, labels)
+            self._watch(outputs[TARGET].features, classes)
         sources = {number: output.detached() for number, output in outputs.items()}
         with torch.no_grad():
-            sources |= {number: self._forward(network, images) for number, network in self._frozen.items()}
-        correct = {number: output.logits.argmax(dim=1) == labels for number, output in sources.items()}
-        correct[LABEL] = torch.ones_like(labels, dtype=torch.bool)
+            sources |= {n: self._forward(network, images, n in mapped) for n, network in self._frozen.items()}
+        correct = {number: output.logits.argmax(dim=1) == classes for number, output in sources.items()}
+        correct[LABEL] = torch.ones_like(classes, dtype=torch.bool)
         losses = []
         for learner in self._learners:
             gated = []
