@@ -14,10 +14,11 @@ from automl_vision.randomness import isolated_randomness
 
 
 class ClassifierModule(nn.Module):
-    """A network that classifies images: ``head(forward_features(images))``.
+    """A network that classifies images: ``head(forward_features(images))``, its features pooled from its last maps.
 
     Losses on features and estimators need both halves, so a model must have them; deriving from this class is the
-    convenient way, not the only one.
+    convenient way, not the only one. A model defines ``forward_maps``, and ``pool`` where it is not the mean; one whose
+    features are no pooled maps defines ``forward_features`` instead, and then losses on maps do not take it.
 
     A model may also define ``forward_with_auxiliary(images)``, which gives the features together with the logits of an
     auxiliary head, shape (B, classes), and takes the place of ``forward_features`` in training (what that head is made
@@ -27,9 +28,21 @@ class ClassifierModule(nn.Module):
 
     head: nn.Linear
 
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Turns normalised images, shape (B, channels, H, W), into the last feature maps, before any global pooling.
+
+        Returns:
+            Shape (B, maps, rows, columns); with the default pooling ``head.in_features`` maps.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward_maps (or forward_features)")
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Turns feature maps, shape (B, maps, rows, columns), into features, shape (B, ``head.in_features``)."""
+        return maps.mean((2, 3))
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Turns normalised images, shape (B, channels, H, W), into features, shape (B, ``head.in_features``)."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward_features")
+        return self.pool(self.forward_maps(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Gives logits, shape (B, classes)."""

@@ -74,10 +74,10 @@ class BasicResNet(ClassifierModule):
         self.head = nn.Linear(inputs, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, widths[-1]): the last stage averaged over the image."""
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last stage, shape (B, widths[-1], rows, columns)."""
         maps = F.relu(self.norm(self.stem(images)), inplace=True)
-        return cast(Tensor, self.blocks(maps)).mean((2, 3))
+        return cast(Tensor, self.blocks(maps))
 
 
 def resnet18(

@@ -170,9 +170,9 @@ class DARTSNetwork(ClassifierModule):
         """Lets path dropout grow linearly: to ``progress``, in [0, 1), of its final probability."""
         self._dropped = self.path_dropout * progress
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, head.in_features): the last cell's output averaged over the image."""
-        return self._maps(images)[0].mean((2, 3))
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the last cell's output, shape (B, head.in_features, rows, columns)."""
+        return self._maps(images)[0]
 
     def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Gives the features and the auxiliary tower's logits, shape (B, classes); None without a tower."""

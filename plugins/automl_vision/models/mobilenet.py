@@ -79,9 +79,9 @@ class MobileNetV2(ClassifierModule):
         self.head = nn.Linear(features, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, 1280): the last layer averaged over the image."""
-        return cast(Tensor, self.layers(images)).mean((2, 3))
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last layer, shape (B, 1280, rows, columns)."""
+        return cast(Tensor, self.layers(images))
 
 
 def _scaled(width: int, multiplier: float) -> int:

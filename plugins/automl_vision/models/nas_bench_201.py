@@ -109,7 +109,7 @@ class NASBench201Network(ClassifierModule):
         self.head = nn.Linear(width, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, 4 * width): the last stage averaged over the image."""
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last stage, shape (B, 4 * width, rows, columns)."""
         maps = self.norm(self.layers(self.stem(images)))
-        return F.relu(maps, inplace=True).mean((2, 3))
+        return F.relu(maps, inplace=True)

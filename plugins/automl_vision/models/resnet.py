@@ -66,10 +66,10 @@ class ResNet(ClassifierModule):
         self.head = nn.Linear(inputs, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, 4 * width): the last stage averaged over the image."""
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last stage, shape (B, 4 * width, rows, columns)."""
         maps = F.relu(self.norm(self.stem(images)), inplace=True)
-        return cast(Tensor, self.blocks(maps)).mean((2, 3))
+        return cast(Tensor, self.blocks(maps))
 
 
 def _of_depth(depth: int) -> Callable[..., ResNet]:

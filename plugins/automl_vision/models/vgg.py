@@ -42,9 +42,9 @@ class VGG16(ClassifierModule):
         self.head = nn.Linear(inputs, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, 8 * width): the last stage averaged over the image."""
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last stage, shape (B, 8 * width, rows, columns)."""
         maps = images
         for stage in self.stages:
             maps = F.max_pool2d(stage(maps), 2, ceil_mode=True)
-        return maps.mean((2, 3))
+        return maps

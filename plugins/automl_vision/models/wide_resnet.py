@@ -63,10 +63,10 @@ class WideResNet(ClassifierModule):
         self.head = nn.Linear(inputs, classes)
         initialise(self)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Gives features, shape (B, 4 * width * factor): the last stage averaged over the image."""
+    def forward_maps(self, images: Tensor) -> Tensor:
+        """Gives the output of the last stage, shape (B, 4 * width * factor, rows, columns)."""
         maps = self.blocks(self.stem(images))
-        return F.relu(self.norm(maps), inplace=True).mean((2, 3))
+        return F.relu(self.norm(maps), inplace=True)
 
 
 def _of_size(depth: int, factor: int) -> Callable[..., WideResNet]:
