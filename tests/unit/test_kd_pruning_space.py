@@ -1,0 +1,198 @@
+"""Distillation around pruning: what a configuration stands for, what the published settings are, what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from automl_core import RequestError
+from automl_spaces.graph import Edge, Node
+from automl_spaces.kd_pruning import KDPruningSpace
+from automl_spaces.published_kd import PAPER_PRUNING, PRUNINGS, beta_of, written
+from automl_spaces.trainings import Pruning, Training, kind_of, phase_of
+from automl_vision import TrainerSettings
+
+FREE = {"method": "l1-norm", "model": "resnet8", "ratio_1": 0.3, "ratio_2": 0.5, "ratio_3": 0.9}
+
+
+def published() -> KDPruningSpace:
+    options = {name: tuple(one) if isinstance(one, list) else one for name, one in PAPER_PRUNING["space"].items()}
+    return KDPruningSpace(**options)
+
+
+def test_label_distillation_after_l1_pruning_is_a_training_that_goes_on_from_the_scratch_network() -> None:
+    space = KDPruningSpace(models=("resnet8",))
+    training = space.decode({**FREE, "type": "label", "phase": "post", "alpha": 0.9, "temperature": 4.0})
+    assert training.pruning == Pruning("l1-norm", (0.3, 0.5, 0.9))
+    assert training.origin is not None
+    assert training.origin == training.teachers[0]
+    assert training.origin.recipe.trainer == {}
+    assert training.graph.edges == (
+        Edge(0, 1, weight=1 - 0.9),
+        Edge(2, 1, weight=0.9, options={"temperature": 4.0}),
+    )
+    assert Training.from_json(training.to_json()) == training
+
+
+@pytest.mark.parametrize("phase", ["pre", "post", "pre-post", "self"])
+@pytest.mark.parametrize("kind", ["label", "feature"])
+def test_kind_and_phase_are_those_that_were_chosen(kind: str, phase: str) -> None:
+    numbers = {"alpha": 0.9, "temperature": 4.0} if kind == "label" else {"beta": 0.0}
+    training = KDPruningSpace(models=("resnet8",)).decode({**FREE, "type": kind, "phase": phase, **numbers})
+    assert phase_of(training) == phase
+    assert training.origin is not None
+    taught = training.origin.graph if phase == "pre" else training.graph
+    assert kind_of(taught) == kind
+
+
+def test_networks_that_are_slimmed_begin_with_half_scales_and_a_penalty_before_pruning_alone() -> None:
+    space = KDPruningSpace(models=("preresnet11", "vgg11"))
+    chosen = {"method": "slimming", "remaining": 0.5, "type": "feature", "phase": "self", "beta": 0.0}
+    for model, penalty, beta in (("preresnet11", 1e-5, 500.0), ("vgg11", 1e-4, 1500.0)):
+        training = space.decode({**chosen, "model": model})
+        assert training.origin is not None
+        assert training.model == Node(model, {"scale": 0.5})
+        assert training.origin.recipe.trainer == {"sparsity": penalty}
+        assert training.origin.teachers[0].recipe.trainer == {"sparsity": penalty}
+        assert training.recipe.trainer == {}
+        assert training.graph.edges[1] == Edge(2, 1, loss="feature", weight=beta)
+        assert TrainerSettings(**training.origin.recipe.trainer).sparsity == penalty
+    own = KDPruningSpace(sparsity=1e-3).decode({**chosen, "model": "preresnet11"})
+    assert own.origin is not None
+    assert own.origin.recipe.trainer == {"sparsity": 1e-3}
+
+
+def test_without_distillation_there_is_no_phase_and_no_teacher() -> None:
+    training = KDPruningSpace().decode(
+        {"method": "magnitude", "model": "preresnet11", "remaining": 0.5, "type": "none"}
+    )
+    assert phase_of(training) == "none"
+    assert training.teachers == ()
+    assert training.pruning == Pruning("magnitude", (0.5,))
+
+
+def test_repeats_are_different_trainings_down_to_the_teachers() -> None:
+    space = KDPruningSpace(models=("resnet8",), repeats=3)
+    chosen = {**FREE, "type": "label", "phase": "self", "alpha": 0.9, "temperature": 4.0}
+    training = space.decode({**chosen, "repeat": 2})
+    assert training.origin is not None
+    assert {training.repeat, training.origin.repeat, training.origin.teachers[0].repeat} == {2}
+    assert space.canonical({**chosen, "repeat": 1}) != space.canonical({**chosen, "repeat": 2})
+    assert "repeat" not in KDPruningSpace().config_space
+
+
+def test_the_published_tables_are_the_grid_of_preset_paper() -> None:
+    space = published()
+    trainings = [space.decode(configuration) for configuration in space.enumerate()]
+    assert len(trainings) == PAPER_PRUNING["trials"] == 72
+    pruned = Counter((one.pruning.method, one.model.model, one.pruning.remaining) for one in trainings if one.pruning)
+    assert pruned == {(one.method, one.model, one.remaining): 9 for one in PRUNINGS}
+    kinds = Counter((kind_of(one.origin.graph) if one.origin else "", phase_of(one)) for one in trainings)
+    assert kinds == {
+        ("none", "none"): 8,
+        ("none", "post"): 16,
+        **{(kind, phase): 8 for kind in ("label", "feature") for phase in ("pre", "pre-post", "self")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "ratios", "spared"),
+    [
+        ("resnet56", "0.4/0.7/0.9", (8, 9, 10, 17, 19, 27)),
+        ("resnet56", "0.5/0.6/0.7", (8, 9, 10, 17, 19, 27)),
+        ("resnet110", "0.8/0.8/0.8", (18, 19, 37)),
+        ("resnet110", "0.5/0.6/0.7", (18, 19, 37)),
+    ],
+)
+def test_published_filter_pruning_spares_its_layers(model: str, ratios: str, spared: tuple[int, ...]) -> None:
+    training = published().decode({"method": "l1-norm", "model": model, "ratios": ratios, "type": "none"})
+    assert training.pruning == Pruning("l1-norm", tuple(map(float, ratios.split("/"))), spared)
+    assert written(training.pruning.remaining) == ratios
+
+
+def test_published_settings_are_told_as_the_trainer_and_the_evaluator_take_them() -> None:
+    settings = TrainerSettings(**{**PAPER_PRUNING["trainer"], "milestones": (0.5, 0.75)})
+    rates = [round(settings.learning_rate(epoch, 160), 6) for epoch in (0, 79, 80, 119, 120, 159)]
+    assert rates == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert (settings.batch, settings.weight_decay, settings.nesterov) == (64, 1e-4, False)
+    assert PAPER_PRUNING["evaluator"] == {"epochs": 160, "lr": 0.001, "schedule": "constant"}
+    assert PAPER_PRUNING["max_budget"] == 40
+    models = ("resnet110", "preresnet56", "vgg19", "densenet40", "pyramidnet-110-64", "pyramidnet-200-240")
+    assert [beta_of(model) for model in models] == [500, 500, 1500, 1000, 1000, 2000]
+    assert KDPruningSpace().presets("supervised") == {}
+    assert set(KDPruningSpace().presets("kd-pruning")) == {"quick", "paper"}
+
+
+def test_equal_trainings_have_equal_keys() -> None:
+    space = KDPruningSpace(models=("resnet56",), ratios=("0.5", "0.5/0.5/0.5", "0.5/0.5/0.7"), betas=(0.0, 500.0))
+    chosen = {"method": "l1-norm", "model": "resnet56", "type": "feature", "phase": "pre"}
+    keys = {
+        (ratios, beta): space.canonical({**chosen, "ratios": ratios, "beta": beta})
+        for ratios in ("0.5", "0.5/0.5/0.5", "0.5/0.5/0.7")
+        for beta in (0.0, 500.0)
+    }
+    assert keys["0.5", 0.0] == keys["0.5/0.5/0.5", 500.0]
+    assert keys["0.5", 0.0] != keys["0.5/0.5/0.7", 0.0]
+    assert len(set(keys.values())) == 2
+
+
+def test_shares_of_groups_are_independent_unless_they_are_given_together() -> None:
+    count = sum(1 for _ in KDPruningSpace(methods=("l1-norm",), types=("none",), remaining=(0.5, 0.9)).enumerate())
+    assert count == 2**3
+    several = KDPruningSpace(ratios=("0.4/0.7/0.9", "0.8"), remaining=(0.5, 0.9), repeats=2)
+    # Two settings of each method, without distillation or with either kind in four phases, twice.
+    assert sum(1 for _ in several.enumerate()) == 3 * 2 * (1 + 2 * 4) * 2
+
+
+def test_what_makes_no_sense_together_is_never_drawn() -> None:
+    space = KDPruningSpace(models=("densenet10", "vgg11", "resnet8"), types=("none",))
+    pairs = {(one["method"], one["model"]) for one in space.enumerate()}
+    assert ("l1-norm", "resnet8") in pairs
+    assert not {("l1-norm", "densenet10"), ("l1-norm", "vgg11")} & pairs
+    assert ("slimming", "densenet10") in pairs
+    with pytest.raises(RequestError, match="method=l1-norm and model=densenet10 must not come together"):
+        space.decode({**FREE, "model": "densenet10", "type": "none"})
+    one_for_all = KDPruningSpace(methods=("l1-norm",), models=("vgg11", "resnet8"), ratios=("0.5", "0.4/0.7/0.9"))
+    pairs = {(one["model"], one["ratios"]) for one in one_for_all.enumerate()}
+    assert pairs == {("vgg11", "0.5"), ("resnet8", "0.5"), ("resnet8", "0.4/0.7/0.9")}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"models": ()}, "models .* at least one choice"),
+        ({"types": ("label", "label")}, "holds label more than once"),
+        ({"remaining": (0.5, 0.0)}, "remaining .* above 0 and at most 1"),
+        ({"ratios": ("0.4-0.7",)}, "such as 0.4/0.7/0.9, but got '0.4-0.7'"),
+        ({"ratios": ("0.4/1.7/0.9",)}, "above 0 and at most 1"),
+        ({"alphas": (0.0,)}, "alphas .* above 0 and at most 1"),
+        ({"temperatures": (0.0,)}, "temperatures .* above 0"),
+        ({"betas": (-1.0,)}, "betas .* at least 0"),
+        ({"sparsity": -1e-4}, "sparsity must be"),
+        ({"repeats": 0}, "repeats must be at least 1"),
+        ({"methods": ("l1-norm",), "models": ("densenet40",)}, "none of method, model go together"),
+        ({"published": True}, "go together"),
+    ],
+)
+def test_options_that_give_no_space_are_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RequestError, match=reason):
+        KDPruningSpace(**options)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ratio_2": None}, "must give ratio_2, but it is missing"),
+        ({"remaining": 0.5}, "remaining .* with method in slimming, magnitude alone"),
+        ({"beta": 0.0}, "beta .* with type in feature alone"),
+        ({"phase": "before"}, "phase .* must be one of pre, post, pre-post, self, but got 'before'"),
+        ({"ratio_1": 0.35}, "ratio_1 .* but got 0.35"),
+        ({"phases": "pre"}, "did you mean 'phase'"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(change: dict[str, Any], reason: str) -> None:
+    whole = {**FREE, "type": "label", "phase": "pre", "alpha": 0.9, "temperature": 4.0, **change}
+    with pytest.raises(RequestError, match=reason):
+        KDPruningSpace(models=("resnet8",)).decode({name: one for name, one in whole.items() if one is not None})
