@@ -6,7 +6,7 @@ Everything here runs networks that were built for the purpose, so that no traini
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -112,29 +112,31 @@ def count(network: ClassifierModule, sizes: Sizes) -> dict[str, float]:
     return {"flops": counter.get_total_flops() / 2, "params": float(count_parameters(network))}
 
 
-def latency(forward: Callable[[], object], device: torch.device) -> float:
-    """Measures the seconds of a forward pass: the median of up to 100 runs after others that warm up, within a second.
+def latencies(forwards: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
+    """Measures the seconds of forward passes: medians of up to 100 runs each after others that warm up, in a second.
 
-    A pass that takes longer than that runs twice. Torch's generators are left as they were, and trainings on other
-    threads wait; other processes on the same cores do not, so a busy machine shows in the result.
+    They run in turn, so that whatever else the machine does meets all of them. Passes that take longer than that run
+    twice each. Torch's generators are left as they were, and trainings on other threads wait; other processes on the
+    same cores do not, so a busy machine shows in the result.
 
     Args:
-        forward: Runs a network in evaluation mode on one image.
-        device: Where it runs.
+        forwards: Each runs a network in evaluation mode on one image.
+        device: Where they run.
     """
     with isolated_randomness(0, device), torch.no_grad():
-        _timed(forward, device, WARM_UP)
-        return median(_timed(forward, device, PATIENCE))
+        _timed(forwards, device, WARM_UP)
+        return [median(seconds) for seconds in _timed(forwards, device, PATIENCE)]
 
 
-def _timed(call: Callable[[], object], device: torch.device, patience: float) -> list[float]:
-    """Gives the seconds of each of some calls, at least one."""
-    seconds: list[float] = []
+def _timed(calls: Sequence[Callable[[], object]], device: torch.device, patience: float) -> list[list[float]]:
+    """Gives the seconds of each of some rounds of calls, at least one round, by call."""
+    seconds: list[list[float]] = [[] for _ in calls]
     synchronise(device)
     begin = perf_counter()
-    while not seconds or (len(seconds) < RUNS and perf_counter() - begin < patience):
-        start = perf_counter()
-        call()
-        synchronise(device)
-        seconds.append(perf_counter() - start)
+    while not seconds[0] or (len(seconds[0]) < RUNS and perf_counter() - begin < patience):
+        for call, taken in zip(calls, seconds, strict=True):
+            start = perf_counter()
+            call()
+            synchronise(device)
+            taken.append(perf_counter() - start)
     return seconds

@@ -163,7 +163,7 @@ class GraphEvaluator(Evaluator):
         return self.translated(Recipe.from_json(data))
 
     def seconds_per_unit(self, description: Description, context: Context) -> float | None:
-        """Times a few real batches of an epoch; untrained networks stand in for frozen ones."""
+        """Times a few real batches of an epoch; untrained networks stand in for artefacts."""
         from automl_vision.trainer.loop import CollaborativeTrainer
         from automl_vision.trainer.timing import seconds_per_epoch
 
@@ -172,9 +172,13 @@ class GraphEvaluator(Evaluator):
             directories = tuple(Path(scratch) / str(number) for number in range(len(requests)))
             for request, directory in zip(requests, directories, strict=True):
                 directory.mkdir()
-                self.start(request.description, replace(context, artefacts=())).export(directory)
+                self.start(self.stand_in(request.description), replace(context, artefacts=())).export(directory)
             evaluation = self.start(description, replace(context, artefacts=directories))
             return seconds_per_epoch(cast(CollaborativeTrainer, evaluation))
+
+    def stand_in(self, artefact: Description) -> Description:
+        """Gives what needs no artefacts and exports the same files as an artefact of some description does."""
+        return artefact
 
     def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
         """Draws descriptions that can draw themselves, such as cells."""

@@ -125,6 +125,28 @@ class Training:
         """The target, before anything is removed from it."""
         return self.graph.node(TARGET)
 
+    def needed_teachers(self) -> tuple[Training, ...]:
+        """Gives what trained each frozen node of the CANONICAL graph, by rising number.
+
+        Raises:
+            RequestError: For a gate that is not registered.
+        """
+        given = dict(zip(sorted(self.graph.frozen), self.teachers, strict=False))
+        canonical, order = self.graph.canonical(), self.graph.canonical_order()
+        return tuple(
+            given.get(order[number - 1])
+            or Training(Recipe(Distillation().graph(canonical.node(number)), self.recipe.trainer), repeat=self.repeat)
+            for number in sorted(canonical.frozen)
+        )
+
+    def before(self) -> tuple[Training, ...]:
+        """Lists the trainings that must be over before this one begins, each after those that it needs itself."""
+        needed = ((self.origin,) if self.origin is not None else ()) + self.needed_teachers()
+        found: list[Training] = []
+        for training in needed:
+            found += [one for one in (*training.before(), training) if one not in found]
+        return tuple(found)
+
     def to_json(self) -> Json:
         return {
             "recipe": self.recipe.to_json(),
@@ -214,8 +236,9 @@ def pruned(
         model: The network.
         pruning: What is removed from it.
         distillation: How it is taught in those trainings in which it has a teacher.
-        phase: Which those are: ``none``; ``pre``, before pruning; ``post``, after it; ``pre-post``, both, with the network
-            that was trained on labels alone as teacher; ``self``, both, with the unpruned, taught network as the second.
+        phase: Which those are: ``none``; ``pre``, before pruning; ``post``, after it; ``pre-post``, both, with the
+            network that was trained on labels alone as the teacher; ``self``, both, with the unpruned network that was
+            taught as the second teacher.
         trainer: Options of the trainer for the trainings before pruning.
         repeat: Number of the repetition.
 
@@ -232,6 +255,29 @@ def pruned(
     if phase in ("none", "pre"):
         return Training(Recipe(Distillation().graph(model)), (), origin, pruning, repeat)
     return Training(Recipe(graph), (taught,) if phase == "self" and teachers else teachers, origin, pruning, repeat)
+
+
+def undistilled(training: Training) -> Training:
+    """Gives the same training without any teacher, neither in it nor in what it goes on from."""
+    return Training(
+        Recipe(Distillation().graph(training.model), training.recipe.trainer),
+        (),
+        None if training.origin is None else undistilled(training.origin),
+        training.pruning,
+        training.repeat,
+    )
+
+
+def named(training: Training) -> str:
+    """Says in a few words what a training makes: ``scratch resnet8``, ``label-distilled resnet8, cutmix 0.5``."""
+    kind = kind_of(training.graph)
+    words = "scratch" if kind == "none" else f"{kind}-distilled"
+    if training.pruning is not None:
+        words = f"{words} {training.pruning.method}-pruned"
+    elif training.origin is not None:
+        words = f"{words} fine-tuned"
+    said = [f"{name} {value}" for name, value in sorted(training.recipe.trainer.items())]
+    return ", ".join([f"{words} {training.model.model}", *said])
 
 
 def kind_of(graph: KnowledgeTransferGraph) -> Kind:

@@ -18,7 +18,7 @@ from automl_ktg.evaluator import KTGEvaluator
 from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node, alone
 from automl_spaces.ktg import KTGSpace
 from automl_vision import ClassifierModule, GraphEvaluator, TrainerSettings, costs
-from automl_vision.costs import Sizes, count_costs, latency
+from automl_vision.costs import Sizes, count_costs, latencies
 from automl_vision.data.digits import Digits
 from automl_vision.trainer.loop import CollaborativeTrainer
 
@@ -163,7 +163,7 @@ def test_a_models_module_is_not_imported_where_numbers_are_lost(
 def test_counting_and_timing_leave_the_generators_alone() -> None:
     before = torch.get_rng_state()
     count_costs(Node("picky"), CIFAR)
-    latency(lambda: torch.rand(3), torch.device("cpu"))
+    latencies([lambda: torch.rand(3)], torch.device("cpu"))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -187,7 +187,7 @@ def test_latency_is_the_median_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(costs, "RUNS", 100)
     clock = Clock(*[0.5], *[0.3, 0.1, 0.2, 0.1, 0.2])
     monkeypatch.setattr(costs, "perf_counter", clock)
-    assert latency(clock.run, torch.device("cpu")) == pytest.approx(0.2)
+    assert latencies([clock.run], torch.device("cpu"))[0] == pytest.approx(0.2)
     assert clock.said == ["run"] * 6
 
 
@@ -195,10 +195,10 @@ def test_latency_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "RUNS", 100)
     quick, slow = Clock(1e-4), Clock(30.0)
     monkeypatch.setattr(costs, "perf_counter", quick)
-    assert latency(quick.run, torch.device("cpu")) == pytest.approx(1e-4)
+    assert latencies([quick.run], torch.device("cpu"))[0] == pytest.approx(1e-4)
     assert len(quick.said) == 200
     monkeypatch.setattr(costs, "perf_counter", slow)
-    assert latency(slow.run, torch.device("cpu")) == 30.0
+    assert latencies([slow.run], torch.device("cpu"))[0] == 30.0
     assert len(slow.said) == 2
 
 
@@ -213,7 +213,7 @@ def test_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         clock.now += 1.0
 
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    assert latency(clock.run, torch.device("cuda:1")) == 1.25
+    assert latencies([clock.run], torch.device("cuda:1"))[0] == 1.25
     assert clock.said == ["wait", "run", "wait"] * 2
 
 

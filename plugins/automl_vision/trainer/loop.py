@@ -18,7 +18,7 @@ from automl_core.interfaces import Context, Evaluation
 from automl_core.randomness import derive_seed
 from automl_core.types import Job, Observation
 from automl_spaces.graph import TARGET, KnowledgeTransferGraph, Node
-from automl_vision.costs import Sizes, count_costs, latency
+from automl_vision.costs import Sizes, count_costs, latencies
 from automl_vision.exporting import ModelCard, save_network
 from automl_vision.models import ClassifierModule
 from automl_vision.observing import EpochFeatures, FeatureRecorder, LiveNetwork
@@ -218,14 +218,18 @@ class CollaborativeTrainer(Evaluation):
         """Finds metrics that training does not change: those that are missing, as far as they are known here."""
         node = self.graph.node(TARGET)
         found = count_costs(node, Sizes.of(self.dataset)) if missing & {"flops", "params"} else {}
-        return found | {"latency": self.latency_of(node)} if "latency" in missing else found
+        return found | {"latency": self.latencies(node)[0]} if "latency" in missing else found
 
-    def latency_of(self, node: Node) -> float:
-        """Measures the seconds of a forward pass of one image through a network of a node's kind."""
-        # A network of its own: measuring must change neither statistics nor modes of the one that is trained.
-        network = placed(Sizes.of(self.dataset).build(node), self.settings, self.device).eval()
-        images, _ = next(self.batches.measured())
-        return latency(lambda: self.forward(network, images[:1]), self.device)
+    def latencies(self, *nodes: Node) -> list[float]:
+        """Measures the seconds of a forward pass of one image through networks of the nodes' kinds, taking turns."""
+        image = next(self.batches.measured())[0][:1]
+
+        def passing(node: Node) -> Callable[[], object]:
+            # A network of its own: measuring must change neither statistics nor modes of the one that is trained.
+            network = placed(Sizes.of(self.dataset).build(node), self.settings, self.device).eval()
+            return lambda: self.forward(network, image)
+
+        return latencies([passing(node) for node in nodes], self.device)
 
     def _measure(self, recorder: FeatureRecorder | None) -> dict[int, tuple[float, float]]:
         """Gives accuracy and mean cross-entropy of every node on the images to measure on.

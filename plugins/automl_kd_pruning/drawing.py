@@ -1,0 +1,79 @@
+"""Says in text what a training builds on, step by step, and what pruning has gained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from automl_spaces.graph import LABEL, TARGET, Edge
+from automl_spaces.trainings import Pruning, Training
+
+COSTS = (
+    ("params", "parameters", 1.0, ",.0f"),
+    ("flops", "flops", 1.0, ",.0f"),
+    ("size", "size, bytes", 1.0, ",.0f"),
+    ("latency", "latency, ms", 1000.0, ",.2f"),
+)
+"""Metric, what it is called, factor and format of what is shown of it."""
+
+
+def draw(training: Training, metrics: Mapping[str, float]) -> str:
+    """Describes a training in lines of at most 80 columns.
+
+    Args:
+        training: The training.
+        metrics: Its last metrics, where they are known.
+    """
+    steps = [*training.before(), training]
+    lines = [line for step in steps for line in _step(step, steps)]
+    return "\n".join([*lines, *_gains(metrics)])
+
+
+def _step(step: Training, steps: list[Training]) -> list[str]:
+    def called(other: Training) -> str:
+        return f"{steps.index(other) + 1}"
+
+    if step.origin is None:
+        begin = f"a new {step.model.signature}"
+    elif step.pruning is None:
+        begin = f"that of {called(step.origin)}, fine-tuned"
+    else:
+        begin = f"that of {called(step.origin)} {pruning_in_words(step.pruning)}"
+    lines = [f"{called(step)}  {begin}"]
+    canonical = step.graph.canonical()
+    teachers = dict(zip(sorted(canonical.frozen), step.needed_teachers(), strict=True))
+    for edge in canonical.incoming(TARGET):
+        source = "labels" if edge.source == LABEL else called(teachers[edge.source]) if edge.source in teachers else "?"
+        lines.append(f"     learns from {'' if edge.source == LABEL else 'that of '}{source}{_edge(edge)}")
+    if step.recipe.trainer:
+        lines.append("     with " + ", ".join(f"{key}={value}" for key, value in sorted(step.recipe.trainer.items())))
+    return [line if len(line) <= 80 else line[:79] + "…" for line in lines]
+
+
+def _edge(edge: Edge) -> str:
+    words = [f"{edge.loss} distance"] if edge.loss == "feature" else [edge.loss] if edge.loss else []
+    words += [f"T = {value:g}" if key == "temperature" else f"{key}={value}" for key, value in edge.options.items()]
+    words += [f"x {edge.weight:.3g}"] if edge.weight != 1 else []
+    words += [edge.gate] if edge.gate != "through" else []
+    return f" ({', '.join(words)})" if words else ""
+
+
+def pruning_in_words(pruning: Pruning) -> str:
+    """Says what is removed: ``without 60/30/10 % of its filters, by l1-norm``."""
+    gone = "/".join(f"{100 * (1 - share):.4g}" for share in pruning.remaining)
+    what = {"l1-norm": "inner filters", "slimming": "channels", "magnitude": "weights"}[pruning.method]
+    spared = f", {len(pruning.spared)} layers spared" if pruning.spared else ""
+    return f"without {gone} % of its {what}, by {pruning.method}{spared}"
+
+
+def _gains(metrics: Mapping[str, float]) -> list[str]:
+    lines = []
+    for metric, name, factor, form in COSTS:
+        after, before = metrics.get(metric), metrics.get(f"{metric}_before")
+        if after is not None and before:
+            told = [format(factor * value, form) for value in (before, after)]
+            lines.append(f"   {name:12} {told[0]:>14}  ->  {told[1]:>14}   {100 * after / before:5.1f} %")
+    if "sparsity" in metrics:
+        lines.append(
+            f"   {100 * metrics['sparsity']:.1f} % of the convolutions' weights are zero; that makes nothing faster"
+        )
+    return ["", *lines] if lines else []
