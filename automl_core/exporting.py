@@ -1,20 +1,24 @@
-"""Exporting: a candidate's weights, description and numbers as files that others can use."""
+"""Exporting: weights, descriptions and numbers of trials as files that others can use."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import automl_core
-from automl_core.errors import RequestError
-from automl_core.interfaces import Context
+from automl_core.errors import RequestError, reason
+from automl_core.interfaces import Context, Dataset
 from automl_core.journal import TrialUpdate
-from automl_core.records import TrialRow, plain
+from automl_core.records import UNDER_WAY, TrialRow, plain
 from automl_core.retraining import LABEL, candidate, refuse_untrained, sized_space
 from automl_core.storage import MANIFEST
-from automl_core.types import Json
+from automl_core.types import OVER, Json
 
 if TYPE_CHECKING:
     from automl_core.study import Study
@@ -77,6 +81,98 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
         shutil.rmtree(temporary, ignore_errors=True)
     files = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     return {"directory": str(directory), "files": files, "trial": chosen.number, "retrained": bool(retrained)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a trial's evaluation exported.
+
+    Args:
+        directory: Holds what ``Evaluation.export`` wrote; to be read only.
+        trial: The trial.
+        dataset: What it was trained on; a retraining's may be another than the study's.
+    """
+
+    directory: Path
+    trial: TrialRow
+    dataset: Dataset | None
+
+
+@contextmanager
+def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
+    """Gives what a finished trial of either role exports, for as long as the block lasts.
+
+    A candidate's is written from its checkpoint into a temporary directory; a support trial's (a teacher, a control,
+    a retraining) is its artefact as it is kept.
+
+    Args:
+        study: A study that has been run.
+        trial: Number of the trial; the best candidate when None.
+
+    Raises:
+        RequestError: For an unknown or unfinished trial, one that ended without a value or that the searcher trains of
+            its own, or whose weights are gone.
+    """
+    refuse_untrained(study, "a look at a trained network")
+    chosen = _finished(study, study.best.trial if trial is None else trial)
+    if chosen.role == "candidate":
+        with TemporaryDirectory(prefix="automl-export-") as directory:
+            _from_checkpoint(study, chosen, Path(directory))
+            yield Exported(Path(directory), chosen, study.assembly.dataset)
+        return
+    begun = study.record.journal.begun(chosen.number)
+    key = f"artefacts/{begun['address']}"
+    if begun["address"] is None:
+        raise RequestError(
+            f"a look at a trained network needs one that is exported, but trial {chosen.number} ({chosen.label}) is "
+            "what the searcher trains of its own; choose a candidate, or retrain one"
+        )
+    if not study.store.has(key):
+        raise RequestError(
+            f"a look at a trained network needs weights, but those of trial {chosen.number} ({chosen.label}) are not "
+            f"in {study.store.location} any more; 'automl retrain {study.name}' trains new ones"
+        )
+    setting = begun["job"]["instruction"]["setting"]
+    yield Exported(study.store.directory(key), chosen, study.assembly.workbench(setting).dataset)
+
+
+def with_weights(study: Study) -> list[TrialRow]:
+    """Lists the finished trials of both roles that :func:`exported` can give, by number."""
+    journal, store = study.record.journal, study.store
+
+    def kept(row: TrialRow) -> bool:
+        if row.role == "candidate":
+            return bool(store.keys(f"checkpoints/{journal.row.id}/{row.number}"))
+        address = journal.begun(row.number)["address"]
+        return address is not None and store.has(f"artefacts/{address}")
+
+    return [row for row in study.record.trials() if _is_finished(row) and kept(row)]
+
+
+def _finished(study: Study, number: int) -> TrialRow:
+    rows = {row.number: row for row in study.record.trials()}
+    if number not in rows:
+        raise RequestError(
+            f"--trial must name a trial of study {study.name!r}, but got {number}; 'automl show {study.name}' lists "
+            f"its {len(rows)}"
+        )
+    row = rows[number]
+    if row.status in OVER:
+        raise RequestError(
+            f"a look at a trained network needs a trial that ended with a value, but trial {number} is {row.status}"
+            + (f" ({reason(row.error)})" if row.error else "")
+            + f"; 'automl show {study.name}' lists others"
+        )
+    if not _is_finished(row):
+        raise RequestError(
+            f"a look at a trained network needs a finished trial, but trial {number} is {row.status}; wait for it, or "
+            f"go on with 'automl resume {study.name}'"
+        )
+    return row
+
+
+def _is_finished(row: TrialRow) -> bool:
+    return row.status not in OVER and row.status not in UNDER_WAY and row.status != "interrupted"
 
 
 def _retrained(study: Study, number: int) -> list[TrialUpdate]:

@@ -1,0 +1,1 @@
+"""Commands of this plugin, one a module; each is imported when it is called."""
