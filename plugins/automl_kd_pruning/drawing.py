@@ -58,11 +58,11 @@ def _edge(edge: Edge) -> str:
 
 
 def pruning_in_words(pruning: Pruning) -> str:
-    """Says what is removed: ``without 60/30/10 % of its filters, by l1-norm``."""
+    """Says what is removed: ``without 60/30/10 % of its filters by l1-norm``."""
     gone = "/".join(f"{100 * (1 - share):.4g}" for share in pruning.remaining)
-    what = {"l1-norm": "inner filters", "slimming": "channels", "magnitude": "weights"}[pruning.method]
+    what = {"l1-norm": "filters", "slimming": "channels", "magnitude": "weights"}[pruning.method]
     spared = f", {len(pruning.spared)} layers spared" if pruning.spared else ""
-    return f"without {gone} % of its {what}, by {pruning.method}{spared}"
+    return f"without {gone} % of its {what} by {pruning.method}{spared}"
 
 
 def _gains(metrics: Mapping[str, float]) -> list[str]:
