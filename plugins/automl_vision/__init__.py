@@ -99,7 +99,30 @@ def automl_models(register: Register) -> None:
             f"automl_vision.models.wide_resnet:wrn_{depth}_{factor}",
             summary=f"wide residual network, {depth} layers, {factor} times as wide",
         )
-    register("vgg16", "automl_vision.models.vgg:VGG16", summary="13 convolutions without shortcuts, for small images")
+    for depth in (11, 20, 56, 110):
+        register(
+            f"preresnet{depth}",
+            f"automl_vision.models.preresnet:preresnet{depth}",
+            summary=f"residual network of pre-activation bottlenecks for small images, {depth} layers",
+        )
+    for depth in (10, 22, 40):
+        register(
+            f"densenet{depth}",
+            f"automl_vision.models.densenet:densenet{depth}",
+            summary=f"densely connected network for small images, {depth} layers",
+        )
+    for depth, widening in ((11, 24), (110, 64), (200, 240), (200, 300)):
+        register(
+            f"pyramidnet-{depth}-{widening}",
+            f"automl_vision.models.pyramidnet:pyramidnet_{depth}_{widening}",
+            summary=f"pyramidal residual network for small images, {depth} layers, widened by {widening} channels",
+        )
+    for depth, convolutions in ((11, 8), (16, 13), (19, 16)):
+        register(
+            f"vgg{depth}",
+            f"automl_vision.models.vgg:VGG{depth}",
+            summary=f"{convolutions} convolutions without shortcuts, for small images",
+        )
     register("mobilenetv2", "automl_vision.models.mobilenet:MobileNetV2", summary="MobileNetV2 for small images")
     for depth in (18, 34):
         register(

@@ -1,4 +1,4 @@
-"""VGG-16 and MobileNetV2 for small images: published sizes, the same function as torchvision's, images of any size."""
+"""VGG and MobileNetV2 for small images: published sizes, the same function as torchvision's, images of any size."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def test_parameters_of_mobilenetv2() -> None:
     assert count_parameters(meta("mobilenetv2", 10)) == published - head + 1281 * 10 == 2_236_682
 
 
-def test_vgg16_computes_what_torchvisions_does_before_its_head() -> None:
-    model = build_model("vgg16", 3, 10, seed=1).eval()
+@pytest.mark.parametrize(("depth", "pooled"), [(11, False), (16, True), (19, False)])
+def test_vgg_computes_what_torchvisions_does_before_its_head(depth: int, pooled: bool) -> None:
+    model = build_model(f"vgg{depth}", 3, 10, seed=1).eval()
     with torch.device("meta"):
-        other = torchvision.models.vgg16_bn().features
-    other.to_empty(device="cpu").eval()
+        features = getattr(torchvision.models, f"vgg{depth}_bn")().features
+    other = (features if pooled else features[:-1]).to_empty(device="cpu").eval()
     theirs = dict.fromkeys(other.state_dict())
     own = (value for name, value in model.state_dict().items() if not name.startswith("head"))
     for name in theirs:
@@ -56,7 +57,8 @@ def test_vgg16_computes_what_torchvisions_does_before_its_head() -> None:
     other.load_state_dict(theirs)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(model.forward_features(images), other(images).flatten(1))
+        torch.testing.assert_close(model.forward_maps(images), other(images))
+        torch.testing.assert_close(model.forward_features(images), other(images).mean((2, 3)))
 
 
 def test_mobilenetv2_computes_what_torchvisions_does_with_two_strides_of_1() -> None:
@@ -85,9 +87,9 @@ def test_widths_are_options() -> None:
     narrow = build_model("mobilenetv2", 3, 10, {"multiplier": 0.5})
     assert narrow.head.in_features == 1280
     assert narrow.get_parameter("layers.0.weight").shape == (16, 3, 3, 3)
-    for model, option in ((VGG16, "width"), (MobileNetV2, "multiplier")):
+    for model, options in ((VGG16, ["width", "scale"]), (MobileNetV2, ["multiplier"])):
         described = describe(model, frozenset({"channels", "classes"}))
-        assert [one.name for one in described] == [option] and described[0].meaning
+        assert [one.name for one in described] == options and all(one.meaning for one in described)
 
 
 @pytest.mark.parametrize(("name", "option", "value"), [("vgg16", "width", 0), ("mobilenetv2", "multiplier", 0.0)])

@@ -49,13 +49,20 @@ class BasicResNet(ClassifierModule):
         blocks: Blocks of each stage.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
+        scale: Where the scales of batch normalisation begin.
 
     Raises:
         RequestError: When there is a stage without blocks or channels, or not one number of each for every stage.
     """
 
     def __init__(
-        self, channels: int, classes: int, blocks: tuple[int, ...], widths: tuple[int, ...], stem: int
+        self,
+        channels: int,
+        classes: int,
+        blocks: tuple[int, ...],
+        widths: tuple[int, ...],
+        stem: int,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         if not blocks or len(blocks) != len(widths) or min(*blocks, *widths, stem) < 1:
@@ -72,7 +79,7 @@ class BasicResNet(ClassifierModule):
                 inputs = width
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, classes)
-        initialise(self)
+        initialise(self, scale)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, widths[-1], rows, columns)."""
@@ -86,6 +93,7 @@ def resnet18(
     blocks: tuple[int, ...] = (2, 2, 2, 2),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     stem: int = 64,
+    scale: float = 1.0,
 ) -> BasicResNet:
     """Builds ResNet-18 for small images, or one with other stages.
 
@@ -95,8 +103,9 @@ def resnet18(
         blocks: Blocks of each stage, of two convolutions each.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
+        scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
     """
-    return BasicResNet(channels, classes, blocks, widths, stem)
+    return BasicResNet(channels, classes, blocks, widths, stem, scale)
 
 
 def resnet34(
@@ -105,6 +114,7 @@ def resnet34(
     blocks: tuple[int, ...] = (3, 4, 6, 3),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     stem: int = 64,
+    scale: float = 1.0,
 ) -> BasicResNet:
     """Builds ResNet-34 for small images, or one with other stages.
 
@@ -114,5 +124,6 @@ def resnet34(
         blocks: Blocks of each stage, of two convolutions each.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
+        scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
     """
-    return BasicResNet(channels, classes, blocks, widths, stem)
+    return BasicResNet(channels, classes, blocks, widths, stem, scale)

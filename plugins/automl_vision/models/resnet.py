@@ -2,6 +2,9 @@
 
 Source: He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), section 4.2: 6n + 2 layers in three
 stages, shortcut without parameters (option A).
+
+The base code of pruning by the L1 norm (Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019) pools the
+shortcut over 2x2 pixels instead of subsampling it, and lets no gradient pass there; the parameters are the same.
 """
 
 from __future__ import annotations
@@ -47,9 +50,10 @@ class ResNet(ClassifierModule):
         channels: Channels of the images.
         classes: Number of classes.
         width: Channels of the first stage; the second has twice, the third four times as many.
+        scale: Where the scales of batch normalisation begin.
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, width: int = 16) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, width: int = 16, scale: float = 1.0) -> None:
         super().__init__()
         check_width(width)
         blocks, rest = divmod(depth - 2, 6)
@@ -64,7 +68,7 @@ class ResNet(ClassifierModule):
                 inputs = outputs
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, classes)
-        initialise(self)
+        initialise(self, scale)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, 4 * width, rows, columns)."""
@@ -73,15 +77,16 @@ class ResNet(ClassifierModule):
 
 
 def _of_depth(depth: int) -> Callable[..., ResNet]:
-    def build(channels: int, classes: int, width: int = 16) -> ResNet:
+    def build(channels: int, classes: int, width: int = 16, scale: float = 1.0) -> ResNet:
         """Builds a residual network for small images.
 
         Args:
             channels: Channels of the images.
             classes: Number of classes.
             width: Channels of the first stage; the second has twice, the third four times as many.
+            scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
         """
-        return ResNet(depth, channels, classes, width)
+        return ResNet(depth, channels, classes, width, scale)
 
     build.__name__ = build.__qualname__ = f"resnet{depth}"
     return build
