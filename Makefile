@@ -1,5 +1,5 @@
 # make run · make test · make lint · make bench · make evidence-searchers · make evidence-feature-history
-# make evidence-pr-darts · make clean
+# make evidence-pr-darts · make evidence-kd-pruning · make clean
 #
 # PYTHON names the interpreter that makes the environment, VENV the environment's directory:
 #     make test PYTHON=python3.12 VENV=~/environments/automl
@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench evidence-searchers evidence-feature-history evidence-pr-darts clean
+.PHONY: run test lint bench evidence-searchers evidence-feature-history evidence-pr-darts evidence-kd-pruning clean
 
 # The knowledge-transfer-graph search on the digits that scikit-learn brings: offline, minutes on two cores.
 run: $(INSTALLED)
@@ -24,11 +24,12 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each prints a table and writes benchmarks/results/NAME.json; the last two write into benchmarks/README.md as well.
+# Each prints a table and writes benchmarks/results/NAME.json; the last three write into benchmarks/README.md as well.
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/supernet.py
+	$(BIN)/python benchmarks/pruning.py
 	$(BIN)/python benchmarks/searchers.py
 	$(BIN)/python benchmarks/simulated.py
 
@@ -44,6 +45,11 @@ evidence-feature-history: $(INSTALLED)
 # At most 40 minutes, on images of your own, or on digits without DATA. It goes on where it was, like those above.
 evidence-pr-darts: $(INSTALLED)
 	$(BIN)/python benchmarks/evidence_pr_darts.py --data '$(DATA)'
+
+# At most 40 minutes, on images of your own, or on digits without DATA. It goes on where it was, like those above; its
+# studies stay in benchmarks/evidence/automl-workspace.
+evidence-kd-pruning: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence_kd_pruning.py --data '$(DATA)'
 
 # Workspaces are left alone: they hold studies.
 clean:
