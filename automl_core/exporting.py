@@ -137,7 +137,12 @@ def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
 
 
 def with_weights(study: Study) -> list[TrialRow]:
-    """Lists the finished trials of both roles that :func:`exported` can give, by number."""
+    """Lists the finished trials of both roles that :func:`exported` can give, by number.
+
+    Raises:
+        RequestError: When the study's evaluator trains nothing.
+    """
+    refuse_untrained(study, "a look at trained networks")
     journal, store = study.record.journal, study.store
 
     def kept(row: TrialRow) -> bool:

@@ -50,9 +50,9 @@ def command(
         )
     if output is not None:
         check_target(output)
+    loaded = Study.load(study, workspace=settings.workspace)
     hidden = settings.quiet or not sys.stderr.isatty()
     with click.progressbar(length=points, label="measuring", file=sys.stderr, hidden=hidden) as bar:
-        loaded = Study.load(study, workspace=settings.workspace)
         found = measure(loaded, trial, grid, lambda: bar.update(1))
     if output is not None:
         draw(found, output)
