@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from automl_core.constraints import ConstrainedSpace
@@ -74,7 +75,9 @@ class SupernetEvaluator(Evaluator):
                 f"the evaluator 'supernet' must be given a searcher's plan of one, but got a "
                 f"{type(description).__name__}; leave --evaluator out, and choose --searcher pr-darts"
             )
-        return SupernetEvaluation(description, self.trainer.replaced(description.trainer), context)
+        # Left out like Cutout and RandAugment, which the plan switches off; journals hold plans older than these two.
+        settings = replace(self.trainer.replaced(description.trainer), auto_augment="", cutmix=0.0)
+        return SupernetEvaluation(description, settings, context)
 
     def parse(self, data: Json) -> Description:
         """Builds a plan from its JSON."""

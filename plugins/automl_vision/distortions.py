@@ -1,4 +1,4 @@
-"""What RandAugment does to images, each as tensor work on a whole batch.
+"""What AutoAugment and RandAugment do to images, each as tensor work on a whole batch.
 
 All take uint8 images and give new ones. Where an operation is known from Pillow, it gives what Pillow gives, up to
 rounding to the nearest.
@@ -42,13 +42,13 @@ def equalize(images: Tensor) -> Tensor:
     return torch.where(step > 0, level.gather(2, pixels), pixels).to(torch.uint8).view_as(images)
 
 
-def posterize(images: Tensor, bits: int) -> Tensor:
-    """Keeps the highest ``bits`` of each pixel's eight."""
-    return images.bitwise_and(LEVELS - 2 ** (8 - bits))
+def posterize(images: Tensor, bits: int | Tensor) -> Tensor:
+    """Keeps the highest ``bits`` of each pixel's eight; a tensor, shape (B, 1, 1, 1), has some for each image."""
+    return images.bitwise_and(LEVELS - 2 ** (8 - bits)).to(torch.uint8)
 
 
-def solarize(images: Tensor, threshold: float) -> Tensor:
-    """Inverts the pixels from ``threshold`` on."""
+def solarize(images: Tensor, threshold: float | Tensor) -> Tensor:
+    """Inverts the pixels from ``threshold`` on; a tensor, shape (B, 1, 1, 1), has one for each image."""
     return torch.where(images >= threshold, 255 - images, images)
 
 

@@ -24,7 +24,7 @@ class EpochFeatures:
     Args:
         train: Features of the training images as the training pass computed them: augmented, in training mode, from
             weights that changed from batch to batch; shape (n, d), float32, in the epoch's shuffled order.
-        train_labels: Their classes, shape (n,), int64.
+        train_labels: Their classes, shape (n,), int64; of an image that CutMix has mixed, that of its larger part.
         validation: Features of the images to measure on, in evaluation mode, after the epoch; shape (m, d), float32.
         validation_labels: Their classes, shape (m,), int64.
         weight: The head's weights after the epoch, shape (C, d), float32.

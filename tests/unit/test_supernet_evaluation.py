@@ -318,11 +318,11 @@ class TestEvaluator:
             SupernetEvaluator(TrainerSettings(pad=1)).check(CellsDL(), Digits(limit=10))
 
     def test_a_plan_replaces_settings_of_the_study(self, dataset: Digits) -> None:
-        evaluator = SupernetEvaluator(TrainerSettings(batch=10, lr=0.3, pad=1))
+        evaluator = SupernetEvaluator(TrainerSettings(batch=10, lr=0.3, pad=1, auto_augment="svhn", cutmix=0.5))
         plan = SupernetPlan(cells=3, channels=2, trainer={"batch": 20})
         evaluation = evaluator.start(plan, Context(0, 2, dataset=dataset))
         assert isinstance(evaluation, SupernetEvaluation)
-        assert (evaluation._settings.batch, evaluation._settings.lr) == (20, 0.3)
+        assert evaluation._settings == TrainerSettings(batch=20, lr=0.3, pad=1), "and neither distorts nor mixes"
         with pytest.raises(RequestError, match="batch_size"):
             evaluator.start(SupernetPlan(trainer={"batch_size": 20}), Context(0, 2, dataset=dataset))
 

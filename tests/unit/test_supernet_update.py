@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -320,6 +322,20 @@ def test_metrics_are_those_of_the_epoch(dataset: Digits) -> None:
     assert trainer.update.metrics() == {}
     trainer.update(images, labels, 0.1)
     assert set(trainer.update.metrics()) == {"train_accuracy", "architecture_loss"}
+
+
+def test_mixed_labels_train_weights_and_architecture(dataset: Digits) -> None:
+    trainer = trainer_of(dataset, settings=replace(SETTINGS, cutmix=1.0), second_order=True)
+    images, shares = a_batch(trainer.batches)
+    trainer.target.train()
+    hits = (trainer.target(images).argmax(dim=1) == shares.argmax(dim=1)).float().mean()
+    trainer.update.begin(0)
+    trainer.update._weight_step(images, shares, 0.1)
+    assert trainer.update.metrics() == {"train_accuracy": pytest.approx(float(hits))}
+    before = state_of(trainer)
+    trainer.update(images, shares, 0.1)
+    assert {"architecture.normal", "architecture.reduction", "head.weight"} <= changed(trainer, before)
+    assert math.isfinite(trainer.update.metrics()["architecture_loss"])
 
 
 def test_adam_goes_on_from_its_state(dataset: Digits) -> None:

@@ -72,6 +72,7 @@ def test_batches_of_an_epoch() -> None:
         {"lr": 0.1, "final_lr": 0.2},
         {"decay": 0.0},
         {"pad": -1},
+        {"cutmix": 1.5},
         {"milestones": (0.5, 1.5)},
     ],
 )
@@ -89,6 +90,8 @@ def test_every_option_is_described_and_validates_from_yaml_values() -> None:
     }
     with pytest.raises(RequestError, match="did you mean 'momentum'"):
         validate(TrainerSettings, {"momentun": 0.5}, "trainer")
+    with pytest.raises(RequestError, match=r"cifar10 \| imagenet \| svhn \| random, but got 'cifar'"):
+        validate(TrainerSettings, {"auto_augment": "cifar"}, "trainer")
 
 
 @pytest.mark.parametrize(("images", "batch", "batches", "seen"), [

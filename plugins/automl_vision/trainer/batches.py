@@ -1,6 +1,6 @@
 """Batches: images on the device, in an order and with an augmentation that follow from (seed, epoch) alone.
 
-Shape legend: N images of a split, B of a batch, C channels, H x W pixels.
+Shape legend: N images of a split, B of a batch, K classes, C channels, H x W pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from torch import Tensor
 from automl_core.randomness import derive_seed
 from automl_core.types import Split
 from automl_vision.augmentation import Augmentation
+from automl_vision.autoaugment import AutoAugment, Policy, policy_named
+from automl_vision.cutmix import CutMix
 from automl_vision.cutout import Cutout
 from automl_vision.randaugment import RandAugment
 
@@ -109,35 +111,48 @@ class ImageBatches:
             settings.pad, settings.padding, flip=dataset.flippable if settings.flip is None else settings.flip
         )
         mean_color = tuple(round(255 * one) for one in dataset.mean)
-        self._distortions: list[RandAugment | Cutout] = []
+        self._distortions: list[AutoAugment | RandAugment | Cutout] = []
+        self.policy: Policy | None = None
+        """AutoAugment's policy; the same in all epochs. None where it is off."""
+        if settings.auto_augment:
+            self.policy = policy_named(settings.auto_augment, derive_seed(seed, "policy"))
+            self._distortions.append(AutoAugment(self.policy, mean_color))
         if settings.augmentations:
             self._distortions.append(RandAugment(settings.augmentations, settings.magnitude, mean_color))
         if settings.cutout:
             self._distortions.append(Cutout(settings.cutout, mean_color))
+        self._mix = CutMix(settings.cutmix, dataset.classes) if settings.cutmix else None
         memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
         self._normalise = Normalisation(dataset.mean, dataset.std, device, memory_format)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the training batches of an epoch: images (B, C, H, W), float32, and labels (B,), int64.
 
+        Those of a batch that CutMix has mixed are what share of each image has which class, shape (B, K), float32.
+
         It ends when every image was used once, whatever the batch sizes were, but for a rest that fills no batch where
         the settings leave it out, and for a rest of one image in any case: batch normalisation cannot do with it.
 
-        Crop and flip come first, then RandAugment, then Cutout, as in RandAugment's paper. The latter two draw from a
-        generator of their own, so that order, crops and flips are the same whatever they are.
+        Crop and flip come first, then AutoAugment, RandAugment and Cutout, as in their papers, and CutMix at last,
+        since an image's label is its own until then. Distortions and CutMix draw from generators of their own, so that
+        order, crops and flips are the same whatever they are.
 
         Args:
             epoch: Number of the epoch, from 0.
         """
         generator = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "batches", epoch))
         distorting = torch.Generator().manual_seed(derive_seed(self._seed, "distortions", epoch))
+        mixing = torch.Generator().manual_seed(derive_seed(self._seed, "cutmix", epoch))
         order = torch.randperm(len(self._images), generator=generator, device=self._device)
         while len(order) >= (self.size if self._drop_last else min(self.size, 2, len(self._images))):
             indices, order = order[: self.size], order[self.size :]
             images = self._augment(self._images[indices], generator)
             for distort in self._distortions:
                 images = distort(images, distorting)
-            yield self._normalise(images), self._labels[indices]
+            labels = self._labels[indices]
+            if self._mix is not None:  # before normalisation, which takes pixel by pixel: a quarter of the memory moves
+                images, labels = self._mix(images, labels, mixing)
+            yield self._normalise(images), labels
 
     def passed(self, images: int) -> int:
         """Tells how far so many images of an epoch are, in batches of the size they begin with, up to ``count``."""

@@ -39,9 +39,14 @@ class TrainerSettings:
         pad: Pixels of padding on each side before the random crop; 0 switches it off.
         padding: What these show: "reflect" mirrors the image, "zeros" is black.
         flip: Whether images are flipped horizontally at random; none leaves it to the data set.
-        augmentations: Operations that RandAugment applies to each image after crop and flip (its N); 0 switches it off.
+        auto_augment: Policy by which AutoAugment distorts each image after crop and flip: the one learned on "cifar10",
+            "imagenet" or "svhn", or "random", one of 25 sub-policies that each training draws for itself from its seed;
+            "" switches it off.
+        augmentations: Operations that RandAugment applies to each image then (its N); 0 switches it off.
         magnitude: How strong they are, from 0 to 30 (its M).
-        cutout: Side in pixels of the square that Cutout blanks out last; 0 switches it off, 16 is usual for 32x32.
+        cutout: Side in pixels of the square that Cutout blanks out then; 0 switches it off, 16 is usual for 32x32.
+        cutmix: Probability that the images of a batch are mixed by CutMix at last, and their labels with them; 0
+            switches it off, 0.5 is usual.
         drop_last: Whether the rest of an epoch that does not fill a batch (of the size then reached) is left out; one
             of a single image always is.
         frozen_statistics: Batch normalisation of frozen nodes: "eval" uses and keeps their statistics, "train" uses
@@ -73,9 +78,11 @@ class TrainerSettings:
     pad: int = 4
     padding: Literal["reflect", "zeros"] = "reflect"
     flip: bool | None = None
+    auto_augment: Literal["", "cifar10", "imagenet", "svhn", "random"] = ""
     augmentations: int = 0
     magnitude: int = 9
     cutout: int = 0
+    cutmix: float = 0.0
     drop_last: bool = True
     frozen_statistics: Literal["eval", "train"] = "eval"
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -103,6 +110,7 @@ class TrainerSettings:
         self._require("augmentations", self.augmentations >= 0, "at least 0")
         self._require("magnitude", 0 <= self.magnitude <= 30, "from 0 to 30")
         self._require("cutout", self.cutout >= 0, "at least 0")
+        self._require("cutmix", 0 <= self.cutmix <= 1, "a probability, from 0 to 1")
         self._require("milestones", all(0 < one < 1 for one in self.milestones), "fractions between 0 and 1")
         self._require(
             "nesterov", self.momentum > 0 or not self.nesterov, "false where trainer.momentum is 0, which it builds on"
