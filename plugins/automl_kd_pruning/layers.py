@@ -24,6 +24,7 @@ from torch_pruning.ops import OPTYPE
 from automl_core.errors import RequestError
 from automl_vision.models import ClassifierModule
 from automl_vision.models.selection import SelectedNorm
+from automl_vision.randomness import isolated_randomness
 
 IMAGE_SIZES = (32, 64, 224)
 """Sides of the square image, in pixels, that a network is traced with: the first that it takes."""
@@ -42,8 +43,7 @@ class Layer:
     Args:
         name: The convolution, or the selected normalisation.
         width: Its channels.
-        norms: The batch normalisations of these channels, in the network's order.
-        depthwise: The depthwise convolutions behind it.
+        norms: The batch normalisations of these channels that have scales, in the network's order.
         consumers: The convolutions and linear layers that read its channels.
         selected: Whether it is a selected normalisation.
     """
@@ -51,7 +51,6 @@ class Layer:
     name: str
     width: int
     norms: tuple[str, ...]
-    depthwise: tuple[str, ...]
     consumers: tuple[str, ...]
     selected: bool = False
 
@@ -73,6 +72,7 @@ class Structure:
         self.graph = _traced(network, channels, model)
         self._names = {module: name for name, module in network.named_modules()}
         self._selected = {module.norm for module in network.modules() if isinstance(module, SelectedNorm)}
+        self._tied = set[nn.Module]()
         found = [self._layer(name, module) for name, module in network.named_modules()]
         self.layers: Mapping[str, Layer] = {layer.name: layer for layer in found if layer is not None}
 
@@ -90,39 +90,42 @@ class Structure:
         if name.startswith(AUXILIARY):
             return None
         if isinstance(module, SelectedNorm):
-            return Layer(name, module.norm.num_features, (f"{name}.norm",), (), (self._reader(name, module),), True)
+            return Layer(name, module.norm.num_features, (f"{name}.norm",), (self._reader(name, module),), True)
         if isinstance(module, nn.Conv2d) and module.groups == 1 and module in self.graph.module2node:
             return self._inner(name, module)
         return None
 
     def _inner(self, name: str, convolution: nn.Conv2d) -> Layer | None:
         """Gives a convolution as inner layer; None when its channels are tied to others."""
+        if convolution in self._tied:
+            return None
         everything = list(range(convolution.out_channels))
         group = self.graph.get_pruning_group(convolution, torch_pruning.prune_conv_out_channels, everything)
-        norms, depthwise, consumers = set[str](), set[str](), set[str]()
-        for place, (dependency, indices) in enumerate(group):
+        producers = {one.target.module for one, _ in group if one.target.type in _PRODUCERS and not self._reads(one)}
+        if producers != {convolution}:
+            self._tied |= producers  # which need not be asked again: a residual stream has hundreds of them
+            return None
+        norms, consumers = set[str](), set[str]()
+        for dependency, indices in group:
             module, kind = dependency.target.module, dependency.target.type
-            if place == 0 or kind in _CHANNELWISE:
+            if kind in _CHANNELWISE or (module is convolution and not self._reads(dependency)):
                 continue
             if len(indices) != _width_at(module):  # not all of its channels are this layer's
                 return None
             if kind == OPTYPE.BN and module not in self._selected:
-                norms.add(self._names[module])
-            elif kind == OPTYPE.DEPTHWISE_CONV:
-                depthwise.add(self._names[module])
-            elif kind in _PRODUCERS and self._reads(dependency) and module is not convolution:
+                if module.affine:
+                    norms.add(self._names[module])
+            elif kind in _PRODUCERS and getattr(module, "groups", 1) == 1 and module is not convolution:
                 consumers.add(self._names[module])
-            else:
+            elif kind != OPTYPE.DEPTHWISE_CONV:
                 return None
         if not consumers:
             return None
-        ordered = self._ordered
-        return Layer(name, convolution.out_channels, ordered(norms), ordered(depthwise), ordered(consumers))
+        return Layer(name, convolution.out_channels, self._ordered(norms), self._ordered(consumers))
 
     def _reads(self, dependency: Any) -> bool:
-        """Tells whether what goes are a module's inputs, all of which it reads together."""
-        module = dependency.target.module
-        return not self.graph.is_out_channel_pruning_fn(dependency.handler) and getattr(module, "groups", 1) == 1
+        """Tells whether what goes are a module's inputs and not its outputs."""
+        return not self.graph.is_out_channel_pruning_fn(dependency.handler)
 
     def _ordered(self, names: set[str]) -> tuple[str, ...]:
         return tuple(name for name in self._names.values() if name in names)
@@ -188,12 +191,13 @@ def _traced(network: ClassifierModule, channels: int, model: str) -> Any:
         for size in IMAGE_SIZES:
             image = torch.zeros(1, channels, size, size).to(network.head.weight)
             try:
-                with torch.enable_grad(), _WithoutDetaching():
+                with isolated_randomness(0, image.device), torch.enable_grad(), _WithoutDetaching():
                     return torch_pruning.DependencyGraph().build_dependency(
                         network, (image,), forward_fn=_outputs, verbose=False
                     )
             except Exception as error:  # noqa: BLE001 - a model may fail in any way; all are told
-                reasons.append(f"{size}x{size}: {type(error).__name__}: {str(error).splitlines()[:1]}")
+                reason = str(error).partition("\n")[0]
+                reasons.append(f"{size}x{size}: {type(error).__name__}: {reason}")
     finally:
         for parameter, requires_grad in trained.items():
             parameter.requires_grad_(requires_grad)

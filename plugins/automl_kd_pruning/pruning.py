@@ -7,13 +7,15 @@ Perspective" (2020), section 4.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from automl_core.errors import RequestError
+from automl_core.plugins import Registry, get_registry
 from automl_core.types import EMPTY
 from automl_kd_pruning.layers import Layer, Structure, convolutions
 from automl_kd_pruning.selecting import above_threshold, count_kept, largest_filters
@@ -57,6 +59,7 @@ def prune(network: ClassifierModule, node: Node, pruning: Pruning, sizes: Sizes)
             or shares or numbers do not fit it.
     """
     own = copy.deepcopy(network)
+    own.zero_grad(set_to_none=True)
     if pruning.method == "magnitude":
         return _sparse(own, node, pruning.remaining[0])
     structure = Structure(own, sizes.channels, node.model)
@@ -86,10 +89,12 @@ def foreseen(node: Node, pruning: Pruning, sizes: Sizes) -> Node | None:
     """
     if pruning.method == "magnitude":
         return node
+    layers = _layers(get_registry(), node, sizes)
     if pruning.method == "slimming":
+        _scaled(layers, node)
         return None
-    layers = Structure(_unweighted(node, sizes), sizes.channels, node.model).inner
-    return _cut_node(node, _counts(layers, node, pruning), {layer.name: layer.width for layer in layers})
+    counts = _counts([layer for layer in layers if not layer.selected], node, pruning)
+    return _cut_node(node, counts, {layer.name: layer.width for layer in layers})
 
 
 def _cut_node(node: Node, left: Mapping[str, int], before: Mapping[str, int]) -> Node:
@@ -98,11 +103,14 @@ def _cut_node(node: Node, left: Mapping[str, int], before: Mapping[str, int]) ->
     return Node("pruned", {"model": node.model, "options": dict(node.options), "widths": widths})
 
 
-def _unweighted(node: Node, sizes: Sizes) -> ClassifierModule:
+@lru_cache(maxsize=64)
+def _layers(registry: Registry, node: Node, sizes: Sizes) -> tuple[Layer, ...]:
+    """Finds a model's layers without weights; a search asks for the same few models again and again."""
     try:
-        return build_empty(node, sizes)
+        network = build_empty(node, sizes)
     except Exception:  # noqa: BLE001 - a model may ask in any way for numbers, which are not there on "meta"
-        return sizes.build(node)
+        network = sizes.build(node)
+    return tuple(Structure(network, sizes.channels, node.model).layers.values())
 
 
 def _weight(network: nn.Module, name: str) -> Tensor:
@@ -143,19 +151,21 @@ def _counts(layers: list[Layer], node: Node, pruning: Pruning) -> dict[str, int]
 
 def _by_scales(structure: Structure, node: Node, remaining: float) -> dict[str, Tensor]:
     """Chooses the channels that stay by the scales of batch normalisation, of all layers together."""
-    scales = {}
-    for layer in structure.layers.values():
-        # The first one is the layer's own; others would be those of depthwise convolutions behind it.
-        scale = structure.network.get_submodule(layer.norms[0]).weight if layer.norms else None
-        if isinstance(scale, Tensor):
-            scales[layer.name] = scale
-    if not scales:
+    layers = _scaled(structure.layers.values(), node)
+    # The first one is the layer's own; others would be those of depthwise convolutions behind it.
+    kept = above_threshold([_weight(structure.network, layer.norms[0]) for layer in layers], remaining)
+    return {layer.name: mask.nonzero().flatten().cpu() for layer, mask in zip(layers, kept, strict=True)}
+
+
+def _scaled(layers: Iterable[Layer], node: Node) -> list[Layer]:
+    """Gives those layers that slimming can cut: the ones whose channels have scales."""
+    scaled = [layer for layer in layers if layer.norms]
+    if not scaled:
         raise RequestError(
             f"{node.model} cannot be pruned by slimming: no batch normalisation with scales follows a layer whose "
             "channels could be removed; prune it by magnitude, or prune a residual network"
         )
-    kept = above_threshold(list(scales.values()), remaining)
-    return {name: mask.nonzero().flatten().cpu() for name, mask in zip(scales, kept, strict=True)}
+    return scaled
 
 
 @torch.no_grad()

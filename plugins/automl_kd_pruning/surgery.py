@@ -15,7 +15,7 @@ def cut(structure: Structure, kept: Mapping[str, Tensor]) -> None:
     """Removes channels from a structure's own network; the order of those that stay does not change.
 
     What is left gives the output of the whole network with the removed filters, and the scales and shifts of their
-    normalisation, at zero. Device, number type, memory format and which parameters are trained stay; gradients go.
+    normalisation, at zero. Device, number type, memory format and which parameters are trained stay.
 
     Args:
         structure: The network's. It cannot be used again afterwards.
@@ -24,7 +24,6 @@ def cut(structure: Structure, kept: Mapping[str, Tensor]) -> None:
     network = structure.network
     trained = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
     channels_last = any(_is_channels_last(parameter) for parameter in network.parameters())
-    network.zero_grad(set_to_none=True)
     for name, chosen in kept.items():
         layer = structure.layers[name]
         if len(chosen) < layer.width:
