@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {"README.md": 4, "clusters.md": 3}
-NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "estimators.md", "known-truth.md", "ktg.md"), 0)
-NOT_RUN |= dict.fromkeys(("plugins.md", "pr-darts.md", "searchers.md", "spaces.md"), 0)
+NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "estimators.md", "kd-pruning.md", "known-truth.md"), 0)
+NOT_RUN |= dict.fromkeys(("analysis.md", "ktg.md", "plugins.md", "pr-darts.md", "searchers.md", "spaces.md"), 0)
 """How many blocks of each document are marked as not run."""
 
 SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
@@ -44,6 +44,8 @@ REDUCED = {
     f"--set 'searcher.cycle_grace={[0] * 9}'",
     "cells-dl --searcher darts": f"{SUPERNET} --set searcher.epochs=1 --set searcher.grace=0",
     "cells-dl": f"{SMALL} --set space.channels=2",
+    "kd-pruning": f"{SMALL} --set evaluator.epochs=1",
+    "kd-augment": SMALL,
     "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "nas-bench-201 --evaluator supervised": SMALL,
     "darts": f"{SMALL} --set space.channels=2",
