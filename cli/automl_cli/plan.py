@@ -34,12 +34,21 @@ def print_plan(settings: Settings, plan: dict[str, Any]) -> None:
                 ("executor", f"{plan['executor']}, {counted(plan['workers'], 'worker')}"),
                 ("device", f"{plan['device']}, threads {plan['threads']}"),
                 ("cost", "" if cost is None else f"about {seconds(cost)} for one of the {unit} of a typical trial"),
+                ("shared", _shared(plan)),
                 ("time", "unknown" if estimated is None else f"about {seconds(estimated)}{simulated}"),
             ]
         )
     )
     for note in plan["notes"]:
         click.echo(f"  {note}")
+
+
+def _shared(plan: dict[str, Any]) -> str:
+    """Writes what trials build on; nothing where they build on nothing."""
+    trainings = plan["shared_trainings"]
+    if not trainings:
+        return ""
+    return f"{plan['shared_units']:,} {plan['unit']} of {counted(trainings, 'network')} that trials build on"
 
 
 def _size(plan: dict[str, Any]) -> str:

@@ -39,6 +39,9 @@ def test_networks_before_pruning_are_trained_once_for_all_that_go_on_from_them(t
             "temperatures": [4.0],
         },
     )
+    plan = one.plan()
+    assert (plan["expected_units"], plan["shared_units"], plan["shared_trainings"]) == (10, 2, 2)
+    assert plan["estimated_seconds"] == pytest.approx(12 * plan["seconds_per_unit"])
     one.run()
     rows = one.record.trials()
     candidates = [row for row in rows if row.role == "candidate"]

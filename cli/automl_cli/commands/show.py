@@ -96,8 +96,21 @@ def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
         ("disk budget", "" if spec.disk_budget is None else size(spec.disk_budget)),
         ("store", spec.store or ""),
         ("time", "" if simulated is None or not times else f"{seconds(simulated)} of simulated time"),
+        ("cost", _cost(record) if times else ""),
         ("begun", begun),
     ]
+
+
+def _cost(record: StudyRecord) -> str:
+    """Writes the seconds that candidates took, and those of what they share, such as teachers."""
+    from automl_cli.output import counted, seconds
+
+    trials = record.trials()
+    support = [row for row in trials if row.role == "support"]
+    if not support:
+        return ""
+    own, shared = (sum(row.cost for row in trials if row.role == role) for role in ("candidate", "support"))
+    return f"{seconds(own)} of candidates, {seconds(shared)} of {counted(len(support), 'support trial')}"
 
 
 def _part(part: Part) -> str:
