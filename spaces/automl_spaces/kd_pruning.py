@@ -27,11 +27,11 @@ from automl_spaces.published_kd import (
 )
 from automl_spaces.trainings import Distillation, Kind, Method, Phase, Pruning, Training, pruned
 
-GROUPS: Mapping[str, int] = {"vgg": 4, "densenet": 0}
+GROUPS: Mapping[str, int] = {"resnet18": 4, "resnet34": 4, "resnet": 3, "preresnet": 3, "vgg": 4, "densenet": 0}
 """Groups of inner layers of equal width, by what a model's name begins with; densely connected ones have none."""
 
-OTHER_GROUPS = 3
-"""Those of the residual networks for small images."""
+INDEPENDENT = 3
+"""Groups of which each has a hyperparameter of its own."""
 
 Around = Literal["pre", "post", "pre-post", "self"]
 
@@ -125,7 +125,7 @@ class KDPruningSpace(ChoiceSpace):
         if self._shares:
             groups = {"ratios": Choice(tuple(self._shares), by_group)}
         else:
-            groups = {f"ratio_{number}": Choice(shares, by_group) for number in range(1, OTHER_GROUPS + 1)}
+            groups = {f"ratio_{number}": Choice(shares, by_group) for number in range(1, INDEPENDENT + 1)}
         return {
             "method": Choice(options["methods"]),
             "model": Choice(options["models"]),
@@ -154,7 +154,7 @@ class KDPruningSpace(ChoiceSpace):
                 elif ratios:
                     allowed = {text: self._allows(method, model, self._shares[text]) for text in ratios}
                 else:
-                    allowed = {"": _groups_of(model) == OTHER_GROUPS and not self.published}
+                    allowed = {"": groups_of(model) in (INDEPENDENT, None) and not self.published}
                 if not any(allowed.values()):
                     clauses.append(pair)
                     continue
@@ -163,8 +163,8 @@ class KDPruningSpace(ChoiceSpace):
         return clauses
 
     def _allows(self, method: Method, model: str, shares: tuple[float, ...]) -> bool:
-        groups = _groups_of(model)
-        if method == "l1-norm" and (groups == 0 or len(shares) not in (1, groups)):
+        groups = groups_of(model)
+        if method == "l1-norm" and groups is not None and (groups == 0 or len(shares) not in (1, groups)):
             return False
         return not self.published or any(
             (one.method, one.model, one.remaining) == (method, model, shares) for one in PRUNINGS
@@ -199,7 +199,7 @@ class KDPruningSpace(ChoiceSpace):
             elif self._shares:
                 shares = self._shares[chosen["ratios"]]
             else:
-                shares = tuple(chosen[f"ratio_{number}"] for number in range(1, OTHER_GROUPS + 1))
+                shares = tuple(chosen[f"ratio_{number}"] for number in range(1, INDEPENDENT + 1))
             return _Plan(
                 Node(model, {"scale": SCALE} if method == "slimming" else {}),
                 Pruning(method, shares, SPARED.get(model, ()) if method == "l1-norm" else ()),
@@ -289,5 +289,6 @@ def _parse(text: str) -> tuple[float, ...]:
     return shares
 
 
-def _groups_of(model: str) -> int:
-    return next((count for prefix, count in GROUPS.items() if model.startswith(prefix)), OTHER_GROUPS)
+def groups_of(model: str) -> int | None:
+    """Counts a model's groups of inner layers of equal width; None where the network itself has to be asked."""
+    return next((count for prefix, count in GROUPS.items() if model.startswith(prefix)), None)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from automl_core import RequestError
+from automl_kd_pruning.layers import Structure
 from automl_spaces.graph import Edge, Node
-from automl_spaces.kd_pruning import KDPruningSpace
+from automl_spaces.kd_pruning import KDPruningSpace, groups_of
 from automl_spaces.published_kd import PAPER_PRUNING, PRUNINGS, beta_of, written
 from automl_spaces.trainings import Pruning, Training, kind_of, phase_of
 from automl_vision import TrainerSettings
+from automl_vision.costs import Sizes, build_empty
 
 FREE = {"method": "l1-norm", "model": "resnet8", "ratio_1": 0.3, "ratio_2": 0.5, "ratio_3": 0.9}
 
@@ -157,6 +159,14 @@ def test_what_makes_no_sense_together_is_never_drawn() -> None:
     one_for_all = KDPruningSpace(methods=("l1-norm",), models=("vgg11", "resnet8"), ratios=("0.5", "0.4/0.7/0.9"))
     pairs = {(one["model"], one["ratios"]) for one in one_for_all.enumerate()}
     assert pairs == {("vgg11", "0.5"), ("resnet8", "0.5"), ("resnet8", "0.4/0.7/0.9")}
+
+
+@pytest.mark.parametrize("model", ["resnet8", "resnet18", "resnet34", "preresnet11", "vgg11", "vgg16", "densenet10"])
+def test_groups_are_those_that_the_networks_have(model: str) -> None:
+    sizes = Sizes(channels=1, classes=10, image_size=(32, 32))
+    widths = {layer.width for layer in Structure(build_empty(Node(model), sizes), 1, model).inner}
+    assert groups_of(model) == len(widths)
+    assert groups_of("wrn-10-1") is None
 
 
 @pytest.mark.parametrize(
