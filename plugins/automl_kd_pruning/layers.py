@@ -119,8 +119,9 @@ class Structure:
                 consumers.add(self._names[module])
             elif kind != OPTYPE.DEPTHWISE_CONV:
                 return None
-        if not consumers:
-            return None
+        reshaped = any(dependency.target.type == OPTYPE.RESHAPE for dependency, _ in group)
+        if not consumers or (reshaped and consumers & convolutions(self.network).keys()):
+            return None  # before a linear layer maps are flattened; before a convolution their channels are shuffled
         return Layer(name, convolution.out_channels, self._ordered(norms), self._ordered(consumers))
 
     def _reads(self, dependency: Any) -> bool:

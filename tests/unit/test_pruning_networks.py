@@ -219,7 +219,7 @@ class Model(ClassifierModule):
         self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.third = nn.Conv2d(4, 4, 3, padding=1, groups=2 if kind == "grouped" else 1)
         self.auxiliary = nn.Sequential(nn.Conv2d(4, 5, 3), nn.Conv2d(5, 3, 3))
-        self.head = nn.Linear(4, 3)
+        self.head = nn.Linear(16 if kind == "flattened" else 4, 3)
 
     def forward_features(self, images: Tensor) -> Tensor:
         return self.forward_with_auxiliary(images)[0]
@@ -233,9 +233,11 @@ class Model(ClassifierModule):
             second = torch.cat([first[:, :2], second[:, 2:]], dim=1)
         if self.kind == "recurrent":
             second = self.second(second)
+        if self.kind == "shuffled":
+            second = second.unflatten(1, (2, 2)).transpose(1, 2).flatten(1, 2)
         third = self.third(second)
         auxiliary = self.auxiliary(second).mean((2, 3)) if self.kind == "auxiliary" else None
-        return F.adaptive_avg_pool2d(third, 1).flatten(1), auxiliary
+        return F.adaptive_avg_pool2d(third, 2 if self.kind == "flattened" else 1).flatten(1), auxiliary
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,8 @@ class Model(ClassifierModule):
         ("concatenated", ["third"]),
         ("grouped", ["first"]),
         ("recurrent", ["third"]),
+        ("shuffled", ["first", "third"]),
+        ("flattened", ["first", "second", "third"]),
         ("auxiliary", ["first", "second", "third"]),
     ],
 )
@@ -253,8 +257,12 @@ def test_inner_layers_share_their_channels_with_no_other(kind: str, expected: li
     network = Model(kind).double().eval()
     structure = Structure(network, 2, "it")
     assert [layer.name for layer in structure.inner] == expected
+    whole = copy.deepcopy(network)
+    for name, parameter in whole.named_parameters():
+        if name.rpartition(".")[0] in expected:
+            parameter.data[[0, 2]] = 0
     cut(structure, {name: torch.tensor([1, 3]) for name in expected})
-    assert network(images()).shape == (2, 3)
+    torch.testing.assert_close(network(images()), whole(images()))
     if kind == "auxiliary":
         assert network.forward_with_auxiliary(images())[1].shape == (2, 3)  # type: ignore[union-attr]
 
