@@ -44,7 +44,7 @@ def _lines(found: Orthogonality) -> Iterator[str]:
         yield from ("", _bold("what pruning makes of the networks"), _gains(found.gains))
     for study, numbers in found.left_out.items():
         trials = ", ".join(map(str, numbers[:10])) + (" ..." if len(numbers) > 10 else "")
-        yield from ("", f"Left out of {study}: {len(numbers)} without the full budget (trial {trials})")
+        yield from ("", f"Left out of {study}: {len(numbers)} without a complete budget (trial {trials})")
 
 
 def _pruning(rows: Sequence[PruningRow]) -> str:

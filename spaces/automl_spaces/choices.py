@@ -60,6 +60,7 @@ class ChoiceSpace(SearchSpace):
         from ConfigSpace import (
             AndConjunction,
             ConfigurationSpace,
+            EqualsCondition,
             ForbiddenAndConjunction,
             ForbiddenEqualsClause,
             InCondition,
@@ -69,7 +70,12 @@ class ChoiceSpace(SearchSpace):
         for name in self.choices:
             space.add(self._hyperparameter(name))
         for name, choice in self.choices.items():
-            conditions = [InCondition(space[name], space[one], list(values)) for one, values in choice.when.items()]
+            conditions = [
+                EqualsCondition(space[name], space[one], next(iter(values)))
+                if len(values) == 1
+                else InCondition(space[name], space[one], list(values))
+                for one, values in choice.when.items()
+            ]
             if conditions:
                 space.add(conditions[0] if len(conditions) == 1 else AndConjunction(*conditions))
         for clause in self.forbidden:

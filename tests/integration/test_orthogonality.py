@@ -171,7 +171,7 @@ def test_what_stopped_early_is_left_out_and_said(tmp_path: Path) -> None:
         for name, cell in row.items():
             if isinstance(cell, dict) and "values" in cell and name != "surplus":
                 assert max(cell["values"]) < 0.8, "what is not complete must not be counted"
-    assert f"Left out of early: {len(left_out)} without the full budget (trial" in ask(tmp_path, "early").stdout
+    assert f"Left out of early: {len(left_out)} without a complete budget (trial" in ask(tmp_path, "early").stdout
 
 
 def test_the_tables_of_augmentation(tmp_path: Path) -> None:
