@@ -300,6 +300,42 @@ def test_evidence_on_pr_darts_tells_of_data_that_are_not_there(capsys: pytest.Ca
     assert "--data must be an .npz file" in capsys.readouterr().err
 
 
+def test_evidence_on_distillation_around_pruning_goes_on_with_its_studies(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = module("evidence_kd_pruning")
+    few = {"models": ["resnet8"], "ratios": ["0.5"], "types": ["none", "label"]}
+    monkeypatch.setattr(evidence, "SETTINGS", {"l1-norm": few})
+    monkeypatch.setattr(evidence, "BATCHES", (1,))
+    monkeypatch.setattr(evidence, "ROUNDS", 1)
+    small = ["--small", "--processes", "1", "--results", str(results)]
+    record = results / "evidence" / "kd-pruning-small.jsonl"
+    assert evidence.main([*small, "--minutes", "0.001"]) == 1  # its study is cut short
+    assert record.read_text() == ""
+    assert evidence.main(small) == 0
+    study, pair = map(json.loads, record.read_text().splitlines())
+    assert len(study["cells"]) == 5
+    assert json.loads(pair["pruned"])[1]["widths"]
+    document = json.loads((results / "results" / "evidence-kd-pruning.json").read_text())
+    assert [row["type"] for row in document["tables"]] == ["none", "label"]
+    assert len(document["cells"]["l1-norm"]) == 5
+    assert all(cell["params"][0] < 1.0 and cell["latency"]["1"] for cell in document["cells"]["l1-norm"])
+    (shared,) = document["sharing"]
+    assert (shared["trainings before pruning"], shared["without sharing"]) == (2, 8)
+    assert "| label, self |" in (results / "README.md").read_text()
+
+
+def test_what_pruning_gains_is_measured_in_turns(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pruning = module("pruning")
+    monkeypatch.setattr(pruning, "CASES", {"small": ("preresnet11", pruning.HALF)})
+    pruning.main(["--turns", "1", "--cases", "small", "--results", str(results)])
+    (row,) = json.loads((results / "results" / "pruning.json").read_text())["rows"]
+    assert 0.0 < row["params"] < 1.0
+    assert 0.0 < row["flops"] < 1.0
+    assert row["latency, batch 64"] > 0.0
+    assert "| small |" in (results / "README.md").read_text()
+
+
 def test_intervals_cover_the_median_or_have_no_bounds() -> None:
     intervals = module("evidence_report").intervals
     low, high = intervals(np.arange(1.0, 21.0)[:, None])
