@@ -259,6 +259,7 @@ def test_a_dense_layer_appends_and_a_transition_keeps_all_channels() -> None:
     maps = draw(2, 8, 6, 6).double()
     expected = F.conv2d(affine(transition.norm, maps).clamp_min(0), transition.convolution.weight)
     torch.testing.assert_close(transition(maps), F.avg_pool2d(expected, 2))
+    assert transition(draw(1, 8, 5, 3).double()).shape == (1, 8, 3, 2)  # the rest of an odd side stays
 
 
 @pytest.mark.parametrize(
