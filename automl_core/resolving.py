@@ -62,6 +62,7 @@ def resolve(
     spec = replace(
         request,
         space=_merged(request.space, preset, "space"),
+        evaluator=_merged(request.evaluator, preset, "evaluator"),
         searcher=searcher,
         dataset=None if request.dataset is None else _merged(request.dataset, preset, "dataset"),
         trainer={**({} if request.evaluator.given else preset.get("trainer", EMPTY)), **request.trainer},

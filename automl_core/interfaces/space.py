@@ -57,8 +57,9 @@ class SearchSpace(ABC):
         """Gives what presets mean for this space with an evaluator, by preset name; merged over the evaluator's own.
 
         ``dataset`` may hold the ``name`` of the data set to take when the user names none; options of ``searcher`` go
-        to every searcher that has them; what stands under ``retrain`` goes before the rest in a retraining by this
-        preset: ``max_budget``, ``trainer``, ``repeats``, ``average``, and options of ``space`` that size the networks.
+        to every searcher that has them, those of ``evaluator`` to this one; what stands under ``retrain`` goes before
+        the rest in a retraining by this preset: ``max_budget``, ``trainer``, ``repeats``, ``average``, and options of
+        ``space`` that size the networks.
 
         Args:
             evaluator: The evaluator's name.

@@ -117,3 +117,11 @@ def test_augmentation_is_switched_for_teacher_and_student_apart(tmp_path: Path) 
     assert len([row for row in rows if row.role == "candidate"]) == 8
     teachers = [row.label for row in rows if row.role == "support" and "without" not in row.label]
     assert len(teachers) == len(set(teachers)) == 2
+
+
+def test_the_published_scale_is_a_preset(tmp_path: Path) -> None:
+    published = Study("kd-pruning", preset="paper", dataset="digits", workspace=tmp_path).spec
+    assert published.evaluator.options == {"epochs": 160, "lr": 0.001, "schedule": "constant"}
+    assert (published.max_budget, published.trainer["milestones"]) == (40, [0.5, 0.75])
+    own = Study("kd-pruning", preset="paper", dataset="digits", workspace=tmp_path, options={"evaluator": {"epochs": 3}})
+    assert own.spec.evaluator.options["epochs"] == 3
