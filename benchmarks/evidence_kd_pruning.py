@@ -85,8 +85,8 @@ class Scale:
 
     images: int = 4_000
     resize: int = 16
-    epochs: int = 16
-    tuning: int = 5
+    epochs: int = 20
+    tuning: int = 6
     seeds: int = 3
 
 
@@ -267,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="", help="images in an .npz file in the layout of MedMNIST; digits without")
     parser.add_argument("--processes", type=int, default=2, help="at once, for all but the seconds of forward passes")
-    parser.add_argument("--minutes", type=float, default=28.0, help="studies stop then; start again to go on")
+    parser.add_argument("--minutes", type=float, default=36.0, help="studies stop then; start again to go on")
     parser.add_argument("--small", action="store_true", help="at a scale that shows nothing but that it runs")
     parser.add_argument("--results", type=Path, default=HERE, help="where README.md, results/ and evidence/ are")
     given = parser.parse_args(arguments)
