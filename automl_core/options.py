@@ -139,7 +139,7 @@ def _no_nan(value: float) -> float:
 def _type_name(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return " | ".join(str(one) for one in arguments)
+        return " | ".join(str(one) or '""' for one in arguments)
     if origin in (Union, types.UnionType):
         return " | ".join("none" if one is type(None) else _type_name(one) for one in arguments)
     if origin is tuple:

@@ -19,11 +19,14 @@ from automl_core.plugins import Registry, get_registry
 from automl_core.types import EMPTY
 from automl_kd_pruning.layers import Layer, Structure, convolutions
 from automl_kd_pruning.selecting import above_threshold, count_kept, largest_filters
-from automl_kd_pruning.surgery import cut
+from automl_kd_pruning.surgery import cut, silenced
 from automl_spaces.graph import Node
 from automl_spaces.trainings import Pruning
 from automl_vision.costs import Sizes, build_empty
 from automl_vision.models import ClassifierModule
+
+TOLERANCE = 1e-3
+"""Difference of outputs, relative to the largest one, that rounding may make in deep networks of low precision."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,40 @@ def prune(network: ClassifierModule, node: Node, pruning: Pruning, sizes: Sizes)
         kept = _by_scales(structure, node, pruning.remaining[0])
     before = {name: structure.layers[name].width for name in kept}
     cut(structure, kept)
+    _check_same_function(own, silenced(network, structure.layers, kept), node, sizes)
     left = {name: len(chosen) for name, chosen in kept.items()}
     return Pruned(own, _cut_node(node, left, before), EMPTY, {name: (left[name], before[name]) for name in kept})
+
+
+@torch.no_grad()
+def _check_same_function(smaller: ClassifierModule, silent: ClassifierModule, node: Node, sizes: Sizes) -> None:
+    """Refuses a network that does not compute what the whole one does without the removed channels.
+
+    The dependency graph sees which tensors meet and not always how: a model that moves channels about in an operation
+    of its own could be cut in the wrong places.
+    """
+    weight = silent.head.weight
+    images = torch.randn(4, sizes.channels, *sizes.image_size, generator=torch.Generator().manual_seed(0)).to(weight)
+    expected = _evaluated(silent, images)
+    try:
+        got: Tensor | None = _evaluated(smaller, images)
+    except RuntimeError:  # some operation does not take what is left
+        got = None
+    allowed = TOLERANCE * max(1.0, float(expected.abs().max())) if bool(expected.isfinite().all()) else float("inf")
+    if got is None or float((got - expected).abs().max()) > allowed:
+        raise RequestError(
+            f"{node.model} cannot be pruned by removing channels: without them it computes something else than with "
+            "their filters at zero, since it moves channels about or normalises them without scales; prune it by "
+            "magnitude, or prune another model"
+        )
+
+
+def _evaluated(network: ClassifierModule, images: Tensor) -> Tensor:
+    """Gives a network's logits in evaluation mode, and leaves it in the mode it was in."""
+    training = network.training
+    logits: Tensor = network.eval()(images).float()
+    network.train(training)
+    return logits
 
 
 def foreseen(node: Node, pruning: Pruning, sizes: Sizes) -> Node | None:

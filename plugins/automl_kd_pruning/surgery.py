@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from automl_kd_pruning.layers import Layer, Structure
+from automl_vision.models import ClassifierModule
 from automl_vision.models.selection import SelectedNorm
 
 
@@ -32,6 +34,25 @@ def cut(structure: Structure, kept: Mapping[str, Tensor]) -> None:
         parameter.requires_grad_(trained[name])
     if channels_last:
         network.to(memory_format=torch.channels_last)
+
+
+def silenced(network: ClassifierModule, layers: Mapping[str, Layer], kept: Mapping[str, Tensor]) -> ClassifierModule:
+    """Gives a copy that keeps its size, with filters, biases, scales and shifts of what :func:`cut` removes at zero.
+
+    Args:
+        network: The whole network.
+        layers: Its layers by name.
+        kept: As for :func:`cut`.
+    """
+    silent = copy.deepcopy(network)
+    with torch.no_grad():
+        for name, chosen in kept.items():
+            gone = torch.ones(layers[name].width, dtype=torch.bool)
+            gone[chosen] = False
+            for part in (*layers[name].norms, *(() if layers[name].selected else (name,))):
+                for parameter in silent.get_submodule(part).parameters(recurse=False):
+                    parameter[gone.to(parameter.device)] = 0
+    return silent
 
 
 def _cut_layer(structure: Structure, layer: Layer, chosen: Tensor) -> None:

@@ -123,5 +123,6 @@ def test_the_published_scale_is_a_preset(tmp_path: Path) -> None:
     published = Study("kd-pruning", preset="paper", dataset="digits", workspace=tmp_path).spec
     assert published.evaluator.options == {"epochs": 160, "lr": 0.001, "schedule": "constant"}
     assert (published.max_budget, published.trainer["milestones"]) == (40, [0.5, 0.75])
-    own = Study("kd-pruning", preset="paper", dataset="digits", workspace=tmp_path, options={"evaluator": {"epochs": 3}})
+    fewer = {"evaluator": {"epochs": 3}}
+    own = Study("kd-pruning", preset="paper", dataset="digits", workspace=tmp_path, options=fewer)
     assert own.spec.evaluator.options["epochs"] == 3

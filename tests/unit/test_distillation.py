@@ -133,7 +133,7 @@ def test_a_regressor_maps_to_the_teachers_channels() -> None:
         FeatureDistance(regressor=False).fit(wide, narrow)
 
 
-class WithoutMaps(nn.Module):
+class Flat(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(64, 10)
@@ -142,10 +142,15 @@ class WithoutMaps(nn.Module):
         return images.flatten(1)
 
 
-def test_a_model_without_maps_is_refused_before_anything_is_trained(dataset: Digits, teacher: Path) -> None:
+class FlatClassifier(Flat, ClassifierModule):
+    """Derived from the class that has the method, but does not say what it is."""
+
+
+@pytest.mark.parametrize("kind", [Flat, FlatClassifier])
+def test_a_model_without_maps_is_refused_before_anything_is_trained(kind: Any, dataset: Digits, teacher: Path) -> None:
     context = Context(seed=3, max_budget=2, dataset=dataset, artefacts=(teacher,))
-    network: Any = WithoutMaps()
-    with pytest.raises(RequestError, match="WithoutMaps has no forward_maps and pool"):
+    network: Any = kind()
+    with pytest.raises(RequestError, match=f"{kind.__name__} has no forward_maps and pool"):
         CollaborativeTrainer(Distillation("feature").graph(SMALL), SETTINGS, context, target=network)
 
 

@@ -25,6 +25,7 @@ from automl_vision.costs import Sizes, count, count_costs
 from automl_vision.exporting import ModelCard, load_network, save_network
 from automl_vision.models import ClassifierModule, build_model
 from automl_vision.models.selection import SelectedNorm
+from automl_vision.randomness import isolated_randomness
 
 SIZES = Sizes(2, 3, (10, 12))
 DENSE_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -265,6 +266,29 @@ def test_inner_layers_share_their_channels_with_no_other(kind: str, expected: li
     torch.testing.assert_close(network(images()), whole(images()))
     if kind == "auxiliary":
         assert network.forward_with_auxiliary(images())[1].shape == (2, 3)  # type: ignore[union-attr]
+
+
+class Shuffling(ClassifierModule):
+    """Moves channels about in an operation that looks as if it worked on each by itself."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(channels, 8, 3), nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 8, 3)
+        self.head = nn.Linear(8, classes)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        shuffled = torch.channel_shuffle(F.relu(self.norm(self.first(images))), 4)
+        return self.second(shuffled).mean((2, 3))
+
+
+@pytest.mark.parametrize("method", ["l1-norm", "slimming"])
+def test_what_was_cut_in_the_wrong_places_is_refused(method: Method) -> None:
+    with isolated_randomness(3):
+        network = Shuffling(2, 3).eval()
+    nn.init.uniform_(network.norm.weight, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(RequestError, match=r"shuffling cannot be pruned by removing channels: .* moves channels about"):
+        prune(network, Node("shuffling"), Pruning(method, (0.5,)), SIZES)
 
 
 class Unread(ClassifierModule):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from automl_vision.data import ImageDataset
 
 CHECKPOINT = "checkpoint.pt"
+AUGMENTATION = "augmentation.json"
+"""What an export says of AutoAugment's policy, where there is one."""
 
 CHECK_EVERY = 32
 """Batches between two looks at whether the losses are still finite; each look waits for the device."""
@@ -330,6 +333,9 @@ class CollaborativeTrainer(Evaluation):
             dataset=dataset.name,
         )
         save_network(self.target, card, directory)
+        if self.batches.policy is not None:  # what was drawn once for this training
+            text = json.dumps({"auto_augment": self.batches.policy}, indent=2)
+            (directory / AUGMENTATION).write_text(text + "\n", encoding="utf-8")
 
     @property
     def _changing(self) -> list[int]:

@@ -240,7 +240,7 @@ def _fit(loss: EdgeLoss, edge: Edge, networks: Mapping[int, ClassifierModule]) -
     """Shows a loss the networks at both ends of its edge, which must give maps where it looks at these."""
     ends = [networks[number] for number in (edge.source, edge.destination) if number != LABEL]
     for network in ends if loss.needs_maps else ():
-        if not callable(getattr(network, "forward_maps", None)):
+        if getattr(type(network), "forward_maps", None) in (None, ClassifierModule.forward_maps):
             raise RequestError(
                 f"loss {edge.loss_name!r} on edge ({edge.source}, {edge.destination}) needs models that give their "
                 f"last feature map, but {type(network).__name__} has no forward_maps and pool; add them, or choose "
