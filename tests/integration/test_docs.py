@@ -44,7 +44,7 @@ REDUCED = {
     f"--set 'searcher.cycle_grace={[0] * 9}'",
     "cells-dl --searcher darts": f"{SUPERNET} --set searcher.epochs=1 --set searcher.grace=0",
     "cells-dl": f"{SMALL} --set space.channels=2",
-    "kd-pruning": f"{SMALL} --set evaluator.epochs=1",
+    "kd-pruning": f"{SMALL} --set evaluator.epochs=1 --set 'space.models=[resnet8]'",
     "kd-augment": SMALL,
     "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "nas-bench-201 --evaluator supervised": SMALL,
