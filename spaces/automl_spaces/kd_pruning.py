@@ -19,6 +19,7 @@ from automl_spaces.published_kd import (
     PAPER_PRUNING,
     PRUNINGS,
     QUICK_BETA,
+    QUICK_FINE_TUNING,
     SCALE,
     SPARED,
     TEMPERATURE,
@@ -215,7 +216,8 @@ class KDPruningSpace(ChoiceSpace):
         """``quick`` is sized for digits; ``paper`` are the published tables, each cell a trial."""
         if evaluator != self.default_evaluator:
             return {}
-        return {"quick": {"space": {"betas": [QUICK_BETA]}}, "paper": PAPER_PRUNING}
+        quick = {"space": {"betas": [QUICK_BETA]}, "evaluator": dict(QUICK_FINE_TUNING)}
+        return {"quick": quick, "paper": PAPER_PRUNING}
 
 
 def distillation_choices(

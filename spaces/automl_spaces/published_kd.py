@@ -141,6 +141,10 @@ PAPER_AUGMENTATION: Mapping[str, Json] = {
     "dataset": {"name": "cifar100"},
 }
 
+QUICK_FINE_TUNING: Mapping[str, Json] = {"lr": 0.05, "schedule": "cosine"}
+"""Of pruned networks, on digits. The published 0.001, kept constant, is for forty epochs of hundreds of batches; in
+eight of eighteen it leaves a network slimmed to 30 % at 77 % accuracy where this brings it back to 93 % (one seed)."""
+
 QUICK_BETA = 50.0
 """Balances the two losses on digits as the published weights do on images of 32x32: the distance between normalised
 maps falls with the root of their size, 16 times smaller here, and the loss of ten classes is half that of a hundred."""

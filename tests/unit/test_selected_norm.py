@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from automl_core import RequestError
-from automl_vision.models.selection import SelectedNorm
+from automl_vision.models.selection import SelectedNorm, selected
 
 CHANNELS = 6
 
@@ -115,3 +115,16 @@ def test_channels_that_are_not_there_are_refused(kept: list[int]) -> None:
 def test_counts_that_are_not_there_are_refused(count: int) -> None:
     with pytest.raises(RequestError, match=f"of 6 channels must keep 1 to all of them, but got {count}"):
         trained().resize(count)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_channels_are_selected_in_whichever_order_they_lie(memory_format: torch.memory_format) -> None:
+    maps = draw(3, CHANNELS, 4, 5).contiguous(memory_format=memory_format).requires_grad_()
+    kept = torch.tensor([1, 2, 5])
+    chosen = selected(maps, kept)
+    assert torch.equal(chosen, maps[:, kept])
+    assert chosen.is_contiguous(memory_format=memory_format)
+    chosen.square().sum().backward()
+    assert maps.grad is not None
+    assert torch.equal(maps.grad[:, kept], 2 * maps.detach()[:, kept])
+    assert float(maps.grad[:, [0, 3, 4]].abs().sum()) == 0
