@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from automl_core.errors import RequestError
 from automl_core.interfaces import Context
 from automl_core.types import Json
 from automl_kd_pruning.encoding import encoded_size, sparsity
@@ -17,9 +15,9 @@ from automl_kd_pruning.pruning import prune
 from automl_spaces.graph import TARGET, KnowledgeTransferGraph, Node
 from automl_spaces.trainings import Training
 from automl_vision.costs import Sizes, count_costs
-from automl_vision.exporting import load_network
 from automl_vision.models import ClassifierModule
 from automl_vision.trainer.loop import CollaborativeTrainer, image_dataset
+from automl_vision.trainer.nodes import load_trained
 from automl_vision.trainer.settings import TrainerSettings
 from automl_vision.trainer.update import Update
 
@@ -52,7 +50,7 @@ class Sequel(CollaborativeTrainer):
             context = replace(context, artefacts=tuple(teachers))
             dataset = image_dataset(context)
             dataset.load()
-            self._begun = begin(training, load_origin(origin, training.model, Sizes.of(dataset)), Sizes.of(dataset))
+            self._begun = begin(training, load_trained(training.model, origin, dataset), Sizes.of(dataset))
         graph = KnowledgeTransferGraph((self._begun.node, *training.graph.nodes[1:]), training.graph.edges)
         super().__init__(graph, settings, context, target=self._begun.network)
 
@@ -147,20 +145,3 @@ class MaskedUpdate:
             for weight, mask in zip(self._weights, self._masks, strict=True):
                 weight.mul_(mask)
         return losses
-
-
-def load_origin(directory: Path, node: Node, sizes: Sizes) -> ClassifierModule:
-    """Loads the network that a training goes on from.
-
-    Raises:
-        RequestError: When the files are missing or corrupt, or of another network.
-    """
-    network, card = load_network(directory)
-    expected = (node.model, dict(node.options), sizes.channels, sizes.classes)
-    found = (card.model, dict(card.options), card.channels, card.classes)
-    if found != expected:
-        raise RequestError(
-            "a training must go on from a network of its own model (name, options, channels, classes) "
-            f"{expected}, but {directory} holds {found}; give what a training of that model has exported"
-        )
-    return network

@@ -260,7 +260,7 @@ def test_an_origin_of_another_network_or_other_classes_is_refused(dataset: Digit
     (tmp_path / "other").mkdir()
     made(evaluator(), wider, dataset, tmp_path / "wider").export(tmp_path / "other")
     context = Context(seed=1, max_budget=2, dataset=dataset, artefacts=(tmp_path / "other",))
-    with pytest.raises(RequestError, match=r"go on from a network of its own model.*'width': 4.*holds.*'width': 6"):
+    with pytest.raises(RequestError, match=r"must be of its node's own model.*'width': 4.*holds.*'width': 6"):
         evaluator().start(training, context)
 
 

@@ -84,7 +84,7 @@ def test_every_frozen_node_needs_its_artefact(exported: Path, dataset: Digits, a
 def test_a_teacher_of_another_model_is_refused(exported: Path, dataset: Digits) -> None:
     graph = KnowledgeTransferGraph((SMALL, OTHER), (Edge(0, 1), Edge(2, 1)))
     context = Context(seed=1, max_budget=1, dataset=dataset, artefacts=(exported,))
-    with pytest.raises(RequestError, match="must be of the node's own model"):
+    with pytest.raises(RequestError, match="must be of its node's own model"):
         CollaborativeTrainer(graph, SETTINGS, context)
 
 

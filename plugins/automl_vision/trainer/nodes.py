@@ -179,7 +179,7 @@ def build_networks(
     networks: dict[int, ClassifierModule] = {}
     for number, node in enumerate(graph.nodes, start=1):
         if number in directories:
-            network = _load_frozen(node, directories[number], dataset)
+            network = load_trained(node, directories[number], dataset).requires_grad_(False)
         elif begun and number in begun:
             network = begun[number]
         else:
@@ -200,16 +200,21 @@ def placed(network: ClassifierModule, settings: TrainerSettings, device: torch.d
     return network.to(device).to(memory_format=memory_format)
 
 
-def _load_frozen(node: Node, directory: Path, dataset: ImageDataset) -> ClassifierModule:
+def load_trained(node: Node, directory: Path, dataset: ImageDataset) -> ClassifierModule:
+    """Loads a node's network as a training of its model on the same kind of data has exported it.
+
+    Raises:
+        RequestError: When the files are missing or corrupt, or of another network.
+    """
     network, card = load_network(directory)
     expected = (node.model, dict(node.options), dataset.channels, dataset.classes)
     found = (card.model, dict(card.options), card.channels, card.classes)
     if found != expected:
         raise RequestError(
-            "a frozen node's network must be of the node's own model (name, options, channels, classes) "
-            f"{expected}, but {directory} holds {found}; train one with labels only and export it"
+            "a trained network must be of its node's own model (name, options, channels, classes) "
+            f"{expected}, but {directory} holds {found}; give what a training of that model on such data has exported"
         )
-    return network.requires_grad_(False)
+    return network
 
 
 def build_learners(
