@@ -250,6 +250,10 @@ class Evaluator(ABC):
         """Measures roughly what a unit costs, within a few seconds, for ``run --dry-run``; None when unknown."""
         return None
 
+    def title(self, description: Description) -> str:
+        """Says in a few words what a description is, for tables; empty when its configuration says it best."""
+        return ""
+
     def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
         """Draws a description as text for a terminal, at most 80 columns wide; None when there is nothing to draw."""
         return None

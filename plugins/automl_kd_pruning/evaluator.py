@@ -12,7 +12,7 @@ from automl_core.types import Direction, Json, Split
 from automl_kd_pruning.drawing import draw
 from automl_spaces.graph import Node
 from automl_spaces.recipe import Recipe, recipe_of
-from automl_spaces.trainings import Distillation, Training, named, undistilled
+from automl_spaces.trainings import Distillation, Training, named, titled, undistilled
 from automl_vision.evaluator import GraphEvaluator, check_parts
 from automl_vision.trainer.settings import TrainerSettings
 
@@ -124,6 +124,10 @@ class KDPruningEvaluator(GraphEvaluator):
     def parse(self, data: Json) -> Training:
         """Builds a training from its JSON."""
         return Training.from_json(data)
+
+    def title(self, description: Description) -> str:
+        """Gives model, pruning, distillation and what else the training decides."""
+        return titled(self._training(description))
 
     def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
         """Says step by step what is trained, and what pruning gains."""

@@ -175,9 +175,9 @@ class KDPruningSpace(ChoiceSpace):
         """Gives the fine-tuning of the pruned network, with the trainings that it builds on."""
         self.check(configuration)
         plan = self._plan(configuration)
-        trainer = {}
+        trainer: dict[str, Any] = {}
         if plan.pruning.method == "slimming":
-            trainer["sparsity"] = self.sparsity or sparsity_of(plan.model.model)
+            trainer |= {"sparsity": self.sparsity or sparsity_of(plan.model.model), "norm_scale": SCALE}
         return pruned(plan.model, plan.pruning, plan.distillation, plan.phase, trainer, plan.repeat)
 
     def canonical(self, configuration: Configuration) -> Hashable:
@@ -202,7 +202,7 @@ class KDPruningSpace(ChoiceSpace):
             else:
                 shares = tuple(chosen[f"ratio_{number}"] for number in range(1, INDEPENDENT + 1))
             return _Plan(
-                Node(model, {"scale": SCALE} if method == "slimming" else {}),
+                Node(model),
                 Pruning(method, shares, SPARED.get(model, ()) if method == "l1-norm" else ()),
                 distillation_of(chosen),
                 chosen.get("phase", "none"),

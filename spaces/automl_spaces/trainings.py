@@ -276,8 +276,29 @@ def named(training: Training) -> str:
         words = f"{words} {training.pruning.method}-pruned"
     elif training.origin is not None:
         words = f"{words} fine-tuned"
-    said = [f"{name} {value}" for name, value in sorted(training.recipe.trainer.items())]
-    return ", ".join([f"{words} {training.model.model}", *said])
+    return ", ".join([f"{words} {training.model.model}", *_decided(training)])
+
+
+def titled(training: Training) -> str:
+    """Says what a training ends in: ``resnet8, l1-norm 0.4/0.7/0.9, label self``; repetitions have the same title."""
+    origin = training.origin
+    words = [training.model.model]
+    if training.pruning is not None:
+        shares = "/".join(f"{share:g}" for share in training.pruning.remaining)
+        words.append(f"{training.pruning.method} {shares}")
+    kinds = [kind_of(one.graph) for one in (training, origin) if one is not None]
+    kind = next((one for one in kinds if one != "none"), "scratch")
+    phase = "none" if origin is None else phase_of(training)
+    words.append(kind if phase == "none" else f"{kind} {phase}")
+    words += _decided(training)
+    for teacher in training.teachers[:1] if training.pruning is None else ():
+        words += [f"teacher {one}" for one in _decided(teacher)]
+    return ", ".join(words)
+
+
+def _decided(training: Training) -> list[str]:
+    """Names the trainer's options that a training decides, those left out that it switches off."""
+    return [f"{name} {value}" for name, value in sorted(training.recipe.trainer.items()) if value]
 
 
 def kind_of(graph: KnowledgeTransferGraph) -> Kind:

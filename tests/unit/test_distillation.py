@@ -223,3 +223,20 @@ def test_the_penalty_adds_its_sign_to_the_gradient_of_every_scale(dataset: Digit
             torch.testing.assert_close(sparse[name], value - 0.5 * 0.01 * sign)
         else:
             assert torch.equal(sparse[name], value)
+
+
+def test_scales_of_new_networks_begin_where_the_option_says_and_nothing_else_does(
+    dataset: Digits, teacher: Path
+) -> None:
+    plain, halved = (
+        student(dataset, teacher, Distillation("label"), replace(SETTINGS, norm_scale=scale)) for scale in (1.0, 0.5)
+    )
+    for number in (1, 2):
+        norms = {f"{name}.weight" for name, one in plain.networks[1].named_modules() if isinstance(one, nn.BatchNorm2d)}
+        for name, value in plain.networks[number].state_dict().items():
+            begun = number == 1 and name in norms  # the teacher has learnt its own
+            expected = torch.full_like(value, 0.5) if begun else value
+            assert torch.equal(halved.networks[number].state_dict()[name], expected)
+    assert norms
+    with pytest.raises(RequestError, match=r"trainer\.norm_scale must be a number above 0, but got 0"):
+        replace(SETTINGS, norm_scale=0.0)

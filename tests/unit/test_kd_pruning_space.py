@@ -55,15 +55,15 @@ def test_networks_that_are_slimmed_begin_with_half_scales_and_a_penalty_before_p
     for model, penalty, beta in (("preresnet11", 1e-5, 500.0), ("vgg11", 1e-4, 1500.0)):
         training = space.decode({**chosen, "model": model})
         assert training.origin is not None
-        assert training.model == Node(model, {"scale": 0.5})
-        assert training.origin.recipe.trainer == {"sparsity": penalty}
-        assert training.origin.teachers[0].recipe.trainer == {"sparsity": penalty}
+        assert training.model == Node(model)
+        assert training.origin.recipe.trainer == {"sparsity": penalty, "norm_scale": 0.5}
+        assert training.origin.teachers[0].recipe.trainer == {"sparsity": penalty, "norm_scale": 0.5}
         assert training.recipe.trainer == {}
         assert training.graph.edges[1] == Edge(2, 1, loss="feature", weight=beta)
         assert TrainerSettings(**training.origin.recipe.trainer).sparsity == penalty
     own = KDPruningSpace(sparsity=1e-3).decode({**chosen, "model": "preresnet11"})
     assert own.origin is not None
-    assert own.origin.recipe.trainer == {"sparsity": 1e-3}
+    assert own.origin.recipe.trainer == {"sparsity": 1e-3, "norm_scale": 0.5}
 
 
 def test_without_distillation_there_is_no_phase_and_no_teacher() -> None:

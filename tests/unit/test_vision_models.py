@@ -96,7 +96,7 @@ def test_convolutions_are_drawn_he_normally_by_fan_out() -> None:
 def test_width_is_an_option() -> None:
     narrow, default = build_model("resnet8", 3, 10, {"width": 4}), build_model("resnet8", 3, 10)
     assert (narrow.head.in_features, default.head.in_features) == (16, 64)
-    assert [option.name for option in describe(resnet8, frozenset({"channels", "classes"}))] == ["width", "scale"]
+    assert [option.name for option in describe(resnet8, frozenset({"channels", "classes"}))] == ["width"]
     assert all(option.meaning for option in describe(resnet8))
     with pytest.raises(RequestError, match="at least 1 channel, but got 0"):
         build_model("resnet8", 3, 10, {"width": 0})

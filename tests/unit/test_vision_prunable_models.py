@@ -37,7 +37,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "nas-bench-201": {"architecture": "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"},
 }
 NEW = ["preresnet11", "densenet10", "pyramidnet-11-24", "vgg11", "vgg19"]
-SCALED = ["resnet8", "resnet18", "preresnet11", "vgg11", "vgg16", "vgg19", "densenet10"]
 SELECTING = ["preresnet11", "densenet10"]
 
 
@@ -182,25 +181,6 @@ def test_widths_are_options() -> None:
     for name, option in (("preresnet11", "width"), ("densenet10", "growth"), ("pyramidnet-11-24", "width")):
         with pytest.raises(RequestError, match=f"but got 0; raise the option '{option}'"):
             build_model(name, 3, 5, {option: 0})
-
-
-@pytest.mark.parametrize("name", SCALED)
-def test_scales_of_normalisation_begin_where_the_option_says(name: str) -> None:
-    options = SMALL.get(name, {})
-    default, halved = build_model(name, 3, 5, options), build_model(name, 3, 5, {**options, "scale": 0.5})
-    scales = {f"{at}.weight" for at, module in default.named_modules() if isinstance(module, nn.BatchNorm2d)}
-    assert scales
-    for key, value in default.state_dict().items():
-        other = halved.state_dict()[key]
-        assert torch.equal(other, torch.full_like(value, 0.5) if key in scales else value)
-        assert key not in scales or torch.equal(value, torch.ones_like(value))
-
-
-@pytest.mark.parametrize("name", SCALED)
-@pytest.mark.parametrize("scale", [0.0, -0.5, math.inf])
-def test_scales_that_are_none_are_refused(name: str, scale: float) -> None:
-    with pytest.raises(RequestError, match=f"must begin at a number above 0, but got {scale}"):
-        build_model(name, 3, 5, {**SMALL.get(name, {}), "scale": scale})
 
 
 def affine(norm: nn.Module, images: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def test_widths_are_options() -> None:
     narrow = build_model("mobilenetv2", 3, 10, {"multiplier": 0.5})
     assert narrow.head.in_features == 1280
     assert narrow.get_parameter("layers.0.weight").shape == (16, 3, 3, 3)
-    for model, options in ((VGG16, ["width", "scale"]), (MobileNetV2, ["multiplier"])):
+    for model, options in ((VGG16, ["width"]), (MobileNetV2, ["multiplier"])):
         described = describe(model, frozenset({"channels", "classes"}))
         assert [one.name for one in described] == options and all(one.meaning for one in described)
 

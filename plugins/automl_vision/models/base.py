@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -80,28 +79,14 @@ def build_model(
     return cast(ClassifierModule, model)
 
 
-def initialise(model: nn.Module, scale: float = 1.0) -> None:
-    """Draws convolutions He-normally by fan-out and sets the scales of batch normalisation, whose shifts are 0.
+def initialise(model: nn.Module) -> None:
+    """Draws convolutions He-normally by fan-out; batch normalisation begins as the identity.
 
     The head keeps torch's default. Source: He et al., "Delving Deep into Rectifiers" (2015), section 2.2.
-
-    Args:
-        model: The network.
-        scale: Every scale of batch normalisation; 1 is the identity.
-
-    Raises:
-        RequestError: For a scale that is not a number above 0.
     """
-    if not 0 < scale < math.inf:
-        raise RequestError(
-            f"scales of batch normalisation must begin at a number above 0, but got {scale}; 1.0 is the default, "
-            "and network slimming takes 0.5"
-        )
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.constant_(module.weight, scale)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -49,7 +49,6 @@ class BasicResNet(ClassifierModule):
         blocks: Blocks of each stage.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
-        scale: Where the scales of batch normalisation begin.
 
     Raises:
         RequestError: When there is a stage without blocks or channels, or not one number of each for every stage.
@@ -62,7 +61,6 @@ class BasicResNet(ClassifierModule):
         blocks: tuple[int, ...],
         widths: tuple[int, ...],
         stem: int,
-        scale: float = 1.0,
     ) -> None:
         super().__init__()
         if not blocks or len(blocks) != len(widths) or min(*blocks, *widths, stem) < 1:
@@ -79,7 +77,7 @@ class BasicResNet(ClassifierModule):
                 inputs = width
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, classes)
-        initialise(self, scale)
+        initialise(self)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, widths[-1], rows, columns)."""
@@ -93,7 +91,6 @@ def resnet18(
     blocks: tuple[int, ...] = (2, 2, 2, 2),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     stem: int = 64,
-    scale: float = 1.0,
 ) -> BasicResNet:
     """Builds ResNet-18 for small images, or one with other stages.
 
@@ -103,9 +100,8 @@ def resnet18(
         blocks: Blocks of each stage, of two convolutions each.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
-        scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
     """
-    return BasicResNet(channels, classes, blocks, widths, stem, scale)
+    return BasicResNet(channels, classes, blocks, widths, stem)
 
 
 def resnet34(
@@ -114,7 +110,6 @@ def resnet34(
     blocks: tuple[int, ...] = (3, 4, 6, 3),
     widths: tuple[int, ...] = (64, 128, 256, 512),
     stem: int = 64,
-    scale: float = 1.0,
 ) -> BasicResNet:
     """Builds ResNet-34 for small images, or one with other stages.
 
@@ -124,6 +119,5 @@ def resnet34(
         blocks: Blocks of each stage, of two convolutions each.
         widths: Channels of each stage.
         stem: Channels of the first convolution.
-        scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
     """
-    return BasicResNet(channels, classes, blocks, widths, stem, scale)
+    return BasicResNet(channels, classes, blocks, widths, stem)

@@ -55,13 +55,12 @@ class DenseNet(ClassifierModule):
         channels: Channels of the images.
         classes: Number of classes.
         growth: Channels that each layer adds (k).
-        scale: Where the scales of batch normalisation begin.
 
     Raises:
         RequestError: When layers would add no channels.
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, growth: int = GROWTH, scale: float = 1.0) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, growth: int = GROWTH) -> None:
         super().__init__()
         if growth < 1:
             raise RequestError(f"each layer must add at least 1 channel, but got {growth}; raise the option 'growth'")
@@ -79,7 +78,7 @@ class DenseNet(ClassifierModule):
         self.layers = nn.Sequential(*layers)
         self.norm = SelectedNorm(inputs)
         self.head = nn.Linear(inputs, classes)
-        initialise(self, scale)
+        initialise(self)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last block, shape (B, (depth - 2) * growth, rows, columns)."""
@@ -87,16 +86,15 @@ class DenseNet(ClassifierModule):
 
 
 def _of_depth(depth: int) -> Callable[..., DenseNet]:
-    def build(channels: int, classes: int, growth: int = GROWTH, scale: float = 1.0) -> DenseNet:
+    def build(channels: int, classes: int, growth: int = GROWTH) -> DenseNet:
         """Builds a densely connected network.
 
         Args:
             channels: Channels of the images.
             classes: Number of classes.
             growth: Channels that each layer adds; the first convolution gives twice as many.
-            scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
         """
-        return DenseNet(depth, channels, classes, growth, scale)
+        return DenseNet(depth, channels, classes, growth)
 
     build.__name__ = build.__qualname__ = f"densenet{depth}"
     return build

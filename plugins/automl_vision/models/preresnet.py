@@ -60,10 +60,9 @@ class PreResNet(ClassifierModule):
         classes: Number of classes.
         width: Channels of the stem, and those that blocks of the first stage work with; in the second it is twice, in
             the third four times as many. A stage gives 4 times its own.
-        scale: Where the scales of batch normalisation begin.
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, width: int = 16, scale: float = 1.0) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, width: int = 16) -> None:
         super().__init__()
         check_width(width)
         blocks, rest = divmod(depth - 2, 9)
@@ -78,7 +77,7 @@ class PreResNet(ClassifierModule):
         self.blocks = nn.Sequential(*stages)
         self.norm = SelectedNorm(inputs)
         self.head = nn.Linear(inputs, classes)
-        initialise(self, scale)
+        initialise(self)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, 16 * width, rows, columns)."""
@@ -86,7 +85,7 @@ class PreResNet(ClassifierModule):
 
 
 def _of_depth(depth: int) -> Callable[..., PreResNet]:
-    def build(channels: int, classes: int, width: int = 16, scale: float = 1.0) -> PreResNet:
+    def build(channels: int, classes: int, width: int = 16) -> PreResNet:
         """Builds a residual network of pre-activation bottlenecks.
 
         Args:
@@ -94,9 +93,8 @@ def _of_depth(depth: int) -> Callable[..., PreResNet]:
             classes: Number of classes.
             width: Channels that blocks of the first stage work with; in the second it is twice, in the third four times
                 as many.
-            scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
         """
-        return PreResNet(depth, channels, classes, width, scale)
+        return PreResNet(depth, channels, classes, width)
 
     build.__name__ = build.__qualname__ = f"preresnet{depth}"
     return build

@@ -50,10 +50,9 @@ class ResNet(ClassifierModule):
         channels: Channels of the images.
         classes: Number of classes.
         width: Channels of the first stage; the second has twice, the third four times as many.
-        scale: Where the scales of batch normalisation begin.
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, width: int = 16, scale: float = 1.0) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, width: int = 16) -> None:
         super().__init__()
         check_width(width)
         blocks, rest = divmod(depth - 2, 6)
@@ -68,7 +67,7 @@ class ResNet(ClassifierModule):
                 inputs = outputs
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, classes)
-        initialise(self, scale)
+        initialise(self)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, 4 * width, rows, columns)."""
@@ -77,16 +76,15 @@ class ResNet(ClassifierModule):
 
 
 def _of_depth(depth: int) -> Callable[..., ResNet]:
-    def build(channels: int, classes: int, width: int = 16, scale: float = 1.0) -> ResNet:
+    def build(channels: int, classes: int, width: int = 16) -> ResNet:
         """Builds a residual network for small images.
 
         Args:
             channels: Channels of the images.
             classes: Number of classes.
             width: Channels of the first stage; the second has twice, the third four times as many.
-            scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
         """
-        return ResNet(depth, channels, classes, width, scale)
+        return ResNet(depth, channels, classes, width)
 
     build.__name__ = build.__qualname__ = f"resnet{depth}"
     return build

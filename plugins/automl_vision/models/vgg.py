@@ -30,7 +30,6 @@ class VGG(ClassifierModule):
         channels: Channels of the images.
         classes: Number of classes.
         width: Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-        scale: Where the scales of batch normalisation begin; network slimming takes 0.5.
     """
 
     convolutions: ClassVar[tuple[int, ...]]
@@ -39,7 +38,7 @@ class VGG(ClassifierModule):
     poolings: ClassVar[int]
     """Number of stages, the first ones, that end in pooling."""
 
-    def __init__(self, channels: int, classes: int, width: int = 64, scale: float = 1.0) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 64) -> None:
         super().__init__()
         check_width(width)
         self.stages = nn.ModuleList()
@@ -52,7 +51,7 @@ class VGG(ClassifierModule):
                 inputs = outputs
             self.stages.append(nn.Sequential(*layers))
         self.head = nn.Linear(inputs, classes)
-        initialise(self, scale)
+        initialise(self)
 
     def forward_maps(self, images: Tensor) -> Tensor:
         """Gives the output of the last stage, shape (B, 8 * width, rows, columns)."""

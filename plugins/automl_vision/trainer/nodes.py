@@ -146,6 +146,14 @@ def batch_norm_scales(network: nn.Module) -> list[Tensor]:
     return [norm.weight for norm in norms if norm.weight is not None and norm.weight.requires_grad]
 
 
+@torch.no_grad()
+def begin_scales(network: nn.Module, scale: float) -> None:
+    """Lets the scales of a new network's batch normalisations begin elsewhere than at 1."""
+    if scale != 1:
+        for one in batch_norm_scales(network):
+            one.fill_(scale)
+
+
 def build_networks(
     graph: KnowledgeTransferGraph,
     dataset: ImageDataset,
@@ -190,6 +198,7 @@ def build_networks(
                 options=node.options,
                 seed=derive_seed(seed, "node", number),
             )
+            begin_scales(network, settings.norm_scale)
         networks[number] = placed(network, settings, device)
     return networks
 

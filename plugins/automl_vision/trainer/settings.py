@@ -29,6 +29,7 @@ class TrainerSettings:
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty on all weights.
         sparsity: L1 penalty on the scales of all batch normalisations (lambda of network slimming); 0 is none.
+        norm_scale: Where the scales of batch normalisations of new networks begin; network slimming takes 0.5.
         clip: Norm to which each network's gradient is clipped before its step; 0 leaves it as it is.
         schedule: How the learning rate goes over the maximum budget: "step" (times decay at each milestone) or "cosine"
             (towards final_lr) from epoch to epoch, "linear" (towards final_lr) from batch to batch, or "constant".
@@ -40,8 +41,8 @@ class TrainerSettings:
         padding: What these show: "reflect" mirrors the image, "zeros" is black.
         flip: Whether images are flipped horizontally at random; none leaves it to the data set.
         auto_augment: Policy by which AutoAugment distorts each image after crop and flip: the one learned on "cifar10",
-            "imagenet" or "svhn", or "random", one of 25 sub-policies that each training draws for itself from its seed;
-            "" switches it off.
+            "imagenet" or "svhn", or "random", one of 25 drawn sub-policies; "" switches it off.
+        policy_seed: What the random policy is drawn by; the same one for all trainings with the same seed here.
         augmentations: Operations that RandAugment applies to each image then (its N); 0 switches it off.
         magnitude: How strong they are, from 0 to 30 (its M).
         cutout: Side in pixels of the square that Cutout blanks out then; 0 switches it off, 16 is usual for 32x32.
@@ -70,6 +71,7 @@ class TrainerSettings:
     nesterov: bool = True
     weight_decay: float = 5e-4
     sparsity: float = 0.0
+    norm_scale: float = 1.0
     clip: float = 0.0
     schedule: Literal["step", "cosine", "linear", "constant"] = "step"
     final_lr: float = 0.0
@@ -79,6 +81,7 @@ class TrainerSettings:
     padding: Literal["reflect", "zeros"] = "reflect"
     flip: bool | None = None
     auto_augment: Literal["", "cifar10", "imagenet", "svhn", "random"] = ""
+    policy_seed: int = 0
     augmentations: int = 0
     magnitude: int = 9
     cutout: int = 0
@@ -103,6 +106,7 @@ class TrainerSettings:
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "a number of at least 0")
         self._require("sparsity", 0 <= self.sparsity < math.inf, "a number of at least 0")
+        self._require("norm_scale", 0 < self.norm_scale < math.inf, "a number above 0")
         self._require("clip", 0 <= self.clip < math.inf, "a number of at least 0")
         self._require("final_lr", 0 <= self.final_lr <= self.lr, f"from 0 to trainer.lr ({self.lr:g})")
         self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
