@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from automl_core.errors import RequestError
 from automl_core.interfaces import ArtefactRequest, Context, Dataset, Description, SearchSpace
-from automl_core.plugins import get_registry
+from automl_core.sampling import RandomSampler
 from automl_core.types import Direction, Json, Split
 from automl_kd_pruning.drawing import draw
 from automl_spaces.graph import Node
 from automl_spaces.recipe import Recipe, recipe_of
-from automl_spaces.trainings import Distillation, Training, named, titled, undistilled
+from automl_spaces.trainings import Distillation, Training, kind_of, named, titled, undistilled
 from automl_vision.evaluator import GraphEvaluator, check_parts
 from automl_vision.trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
     from automl_core.interfaces import Evaluation
+    from automl_vision.data import ImageDataset
+
+CHECKED = 500
+"""Configurations of a space that are looked at before anything starts; they differ in few models and methods."""
 
 PRUNED_METRICS = frozenset({"size", "sparsity"})
 
@@ -69,13 +73,25 @@ class KDPruningEvaluator(GraphEvaluator):
         self.trainer.replaced(self._fine)  # refuses a wrong learning rate now
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
-        """Refuses what the graph evaluator refuses, and models that are not registered or cannot be pruned."""
+        """Refuses what the graph evaluator refuses, and anything of the space that cannot be pruned or trained so."""
         super().check(space, dataset)
-        for model in getattr(space, "models", ()):
-            get_registry().entry("model", model)
-        training = self._training(space.decode(dict(space.config_space.get_default_configuration())))
-        for one in (training, *training.before()):
-            check_parts(one.graph)
+        checked, sampler = set(), RandomSampler(space, seed=0)
+        for _ in range(CHECKED):
+            configuration = sampler.draw()
+            if configuration is None:
+                break
+            training = self._training(space.decode(configuration))
+            for one in (training, *training.before()):
+                key = one.model.signature, one.pruning, str(one.recipe.trainer), kind_of(one.graph)
+                if key not in checked:
+                    checked.add(key)
+                    self._check(one, dataset)
+
+    def _check(self, training: Training, dataset: Dataset | None) -> None:
+        check_parts(training.graph)
+        settings = self._settings_of(training)
+        if dataset is not None:
+            self._check_sizes(settings, cast("ImageDataset", dataset))
         self._foreseen_node(training)
 
     def requires(self, description: Description, max_budget: int, split: Split) -> Sequence[ArtefactRequest]:
@@ -139,13 +155,14 @@ class KDPruningEvaluator(GraphEvaluator):
 
     def _foreseen_node(self, training: Training) -> Node | None:
         """Gives the target's node after pruning, where it can be told before; None where it cannot."""
-        if training.pruning is None:
-            return training.model
+        node = training.model if training.origin is None else self._foreseen_node(training.origin)
+        if training.pruning is None or node is None:
+            return node
         if self._sizes is None:
             return None
         from automl_kd_pruning.pruning import foreseen
 
-        return foreseen(training.model, training.pruning, self._sizes)
+        return foreseen(node, training.pruning, self._sizes)
 
     def _recipe(self, description: Description) -> Recipe:
         return self._training(description).recipe

@@ -7,6 +7,7 @@ Perspective" (2020), section 4.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +25,8 @@ from automl_spaces.graph import Node
 from automl_spaces.trainings import Pruning
 from automl_vision.costs import Sizes, build_empty
 from automl_vision.models import ClassifierModule
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
 """Difference of outputs, relative to the largest one, that rounding may make in deep networks of low precision."""
@@ -61,6 +64,11 @@ def prune(network: ClassifierModule, node: Node, pruning: Pruning, sizes: Sizes)
         RequestError: When the method finds nothing in this network that it could remove, the network cannot be traced,
             or shares or numbers do not fit it.
     """
+    if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values() if tensor.is_floating_point()):
+        raise RequestError(
+            f"a network to prune must have finite weights, but this {node.model} has others; its training has "
+            "diverged, so lower its learning rate"
+        )
     own = copy.deepcopy(network)
     own.zero_grad(set_to_none=True)
     if pruning.method == "magnitude":
@@ -75,6 +83,7 @@ def prune(network: ClassifierModule, node: Node, pruning: Pruning, sizes: Sizes)
         kept = _by_scales(structure, node, pruning.remaining[0])
     before = {name: structure.layers[name].width for name in kept}
     cut(structure, kept)
+    own.kept_features = next((kept[name] for name in kept if "head" in structure.layers[name].consumers), None)
     _check_same_function(own, silenced(network, structure.layers, kept), node, sizes)
     left = {name: len(chosen) for name, chosen in kept.items()}
     return Pruned(own, _cut_node(node, left, before), EMPTY, {name: (left[name], before[name]) for name in kept})
@@ -189,6 +198,15 @@ def _by_scales(structure: Structure, node: Node, remaining: float) -> dict[str, 
     layers = _scaled(structure.layers.values(), node)
     # The first one is the layer's own; others would be those of depthwise convolutions behind it.
     kept = above_threshold([_weight(structure.network, layer.norms[0]) for layer in layers], remaining)
+    share = sum(int(mask.sum()) for mask in kept) / sum(mask.numel() for mask in kept)
+    if share < remaining / 2:
+        log.warning(
+            "slimming %s was to leave %.0f %% of the channels and leaves %.1f %%, since so many scales are equal: all "
+            "that are not above the threshold go; train longer before pruning, or with a stronger penalty",
+            node.model,
+            100 * remaining,
+            100 * share,
+        )
     return {layer.name: mask.nonzero().flatten().cpu() for layer, mask in zip(layers, kept, strict=True)}
 
 

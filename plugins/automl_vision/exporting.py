@@ -110,7 +110,7 @@ def load_network(directory: Path) -> tuple[ClassifierModule, ModelCard]:
     Raises:
         RequestError: When files are missing or corrupt, or the model is not registered here.
     """
-    card = _read_card(directory / CARD)
+    card = read_card(directory)
     network = build_model(card.model, card.channels, card.classes, options=card.options, seed=0)
     path = directory / WEIGHTS
     try:
@@ -124,7 +124,13 @@ def load_network(directory: Path) -> tuple[ClassifierModule, ModelCard]:
     return network.eval(), card
 
 
-def _read_card(path: Path) -> ModelCard:
+def read_card(directory: Path) -> ModelCard:
+    """Reads what a saved network is.
+
+    Raises:
+        RequestError: When the card is missing or corrupt.
+    """
+    path = directory / CARD
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format") != FORMAT:

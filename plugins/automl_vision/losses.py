@@ -157,8 +157,9 @@ class KLDivergence(EdgeLoss):
 class FeatureDistance(EdgeLoss):
     """Mean absolute difference of the last feature maps, each sample's divided by its own L2 norm.
 
-    A 1x1 convolution without bias (R) maps the destination's channels to the source's; it begins as the identity, is
-    trained with the destination, and is left behind with the edge. The mean is over the channels and pixels of a
+    A 1x1 convolution without bias (R) maps the destination's channels to the source's; it begins as the identity (of a
+    pruned destination, each channel at the place that it had before), is trained with the destination, and is left
+    behind with the edge. The mean is over the channels and pixels of a
     sample; so the weight of the edge (beta) grows with their number, as the published ones do.
 
     Source: Park et al., "On the Orthogonality of Knowledge Distillation with Other Techniques" (2020), equation 2.
@@ -179,7 +180,11 @@ class FeatureDistance(EdgeLoss):
         inputs, outputs = destination.head.in_features, source.head.in_features
         if self.with_regressor:
             convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
-            nn.init.dirac_(convolution.weight)
+            kept = getattr(destination, "kept_features", None)
+            rows = torch.arange(min(inputs, outputs)) if kept is None or int(kept[-1]) >= outputs else kept.cpu()
+            with torch.no_grad():
+                convolution.weight.zero_()
+                convolution.weight[rows, torch.arange(len(rows))] = 1.0
             self.regressor = convolution
         elif inputs != outputs:
             raise RequestError(

@@ -89,7 +89,8 @@ class Training:
         repeat: Number of the repetition; other repeats are seeded differently, and so is all that they build on.
 
     Raises:
-        RequestError: For pruning without an origin, too many teachers, or another model than the origin's.
+        RequestError: For pruning without an origin, too many teachers or one with fewer channels, or another model than
+            the origin's.
     """
 
     recipe: Recipe
@@ -110,6 +111,12 @@ class Training:
                 f"pruning ({self.pruning.method}) needs a trained network, but this training begins from new weights; "
                 "name its origin"
             )
+        smaller = [one.model.model for one in self.teachers if any(pruning.structured for pruning in one.prunings)]
+        if smaller:
+            raise RequestError(
+                f"a teacher must have all of its channels, but that of {smaller[0]} was pruned by removing some; name "
+                "the training that it goes on from, or prune it by magnitude"
+            )
         if self.origin is not None and self.origin.model != self.model:
             raise RequestError(
                 f"a training must go on with its origin's model, {self.origin.model.signature}, but its own target is "
@@ -119,6 +126,12 @@ class Training:
     @property
     def graph(self) -> KnowledgeTransferGraph:
         return self.recipe.graph
+
+    @property
+    def prunings(self) -> tuple[Pruning, ...]:
+        """What was removed from the target, first to last, in those that it goes on from and before this training."""
+        earlier = () if self.origin is None else self.origin.prunings
+        return earlier if self.pruning is None else (*earlier, self.pruning)
 
     @property
     def model(self) -> Node:

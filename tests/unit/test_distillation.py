@@ -240,3 +240,26 @@ def test_scales_of_new_networks_begin_where_the_option_says_and_nothing_else_doe
     assert norms
     with pytest.raises(RequestError, match=r"trainer\.norm_scale must be a number above 0, but got 0"):
         replace(SETTINGS, norm_scale=0.0)
+
+
+@pytest.mark.parametrize("model", ["preresnet11", "vgg11"])
+def test_the_regressor_of_a_pruned_network_begins_where_its_channels_were(model: str) -> None:
+    from automl_kd_pruning.pruning import prune
+    from automl_spaces.trainings import Pruning
+    from automl_vision.costs import Sizes
+
+    node = Node(model, {"width": 4})
+    whole = build_model(model, 1, 10, {"width": 4}, seed=3)
+    generator = torch.Generator().manual_seed(3)
+    for norm in (one for one in whole.modules() if isinstance(one, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.weight, generator=generator)
+    smaller = prune(whole, node, Pruning("slimming", (0.5,)), Sizes(1, 10, (16, 16))).network
+    assert smaller.kept_features is not None
+    assert torch.equal(smaller.head.weight, whole.head.weight[:, smaller.kept_features])
+    loss = FeatureDistance()
+    loss.fit(whole, smaller)
+    maps = torch.rand(2, smaller.head.in_features, 3, 3, generator=generator)
+    with torch.no_grad():
+        mapped = loss.regressor(maps)
+    assert torch.equal(mapped[:, smaller.kept_features], maps)
+    assert float(mapped.abs().sum()) == pytest.approx(float(maps.abs().sum()))

@@ -327,3 +327,70 @@ def test_a_drawing_says_step_by_step_what_is_trained() -> None:
         "   latency, ms           12.30  ->           10.10    82.1 %",
     ]
     assert all(len(line) <= 80 for line in drawn.splitlines())
+
+
+# Going on with what was pruned already.
+
+
+def test_a_pruned_network_can_be_pruned_again(dataset: Digits, tmp_path: Path) -> None:
+    first = pruned(SMALL, L1, Distillation(), "none")
+    alone = Recipe(Distillation().graph(SMALL))
+    second = Training(alone, (), first, Pruning("l1-norm", (0.5,)))
+    one = evaluator()
+    evaluation = made(one, second, dataset, tmp_path)
+    curve = run(evaluation, 1)
+    assert evaluation.report() == {
+        "kept": {f"blocks.{block}.convolution_1": [width // 4, width // 2] for block, width in enumerate((4, 8, 16))}
+    }
+    one.check(KDPruningSpace(models=("resnet8",)), dataset)
+    assert one.foresee(second) == {name: curve[0][name] for name in ("params", "flops")}
+    assert one.foresee(first) == {name: curve[0][f"{name}_before"] for name in ("params", "flops")}
+    (tmp_path / "export").mkdir()
+    evaluation.export(tmp_path / "export")
+    assert load_network(tmp_path / "export")[1].options["model"] == "pruned"
+
+
+def test_weights_that_were_put_to_zero_stay_zero_in_everything_that_follows(dataset: Digits, tmp_path: Path) -> None:
+    first = pruned(SMALL, Pruning("magnitude", (0.5,)), Distillation(), "none")
+    alone = Recipe(Distillation().graph(SMALL))
+    for number, pruning in enumerate((None, Pruning("l1-norm", (0.5,)), Pruning("magnitude", (0.25,)))):
+        training = Training(alone, (), first, pruning)
+        evaluation = made(evaluator(lr=0.1), training, dataset, tmp_path / str(number))
+        zeros = {name: weight == 0 for name, weight in evaluation.target.named_parameters() if weight.dim() == 4}
+        assert sum(int(mask.sum()) for mask in zeros.values()) > 0
+        run(evaluation, 2)
+        for name, weight in evaluation.target.named_parameters():
+            assert name not in zeros or torch.equal(weight == 0, zeros[name])
+
+
+def test_the_accuracy_before_is_that_of_the_network_that_was_pruned(dataset: Digits, tmp_path: Path) -> None:
+    training = pruned(SMALL, L1, Distillation(), "none")
+    one = evaluator(epochs=2)
+    curve = run(made(one, training, dataset, tmp_path / "pruned"), 1)
+    (request,) = one.requires(training, 2, "search")
+    needed: Any = request.description
+    whole = run(made(one, needed, dataset, tmp_path / "whole"), 2)
+    assert [row["accuracy_before"] for row in curve] == [whole[-1]["accuracy"]] * 2
+
+
+def test_a_teacher_with_fewer_channels_is_refused() -> None:
+    smaller = pruned(SMALL, L1, Distillation(), "none")
+    with pytest.raises(RequestError, match="must have all of its channels, but that of resnet8 was pruned"):
+        Training(Recipe(Distillation("label").graph(SMALL)), (smaller,))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"methods": ("magnitude", "l1-norm"), "models": ("resnet8", "mobilenetv2"), "ratios": ("0.5/0.5/0.4",)},
+            "groups",
+        ),
+        ({"methods": ("magnitude",), "models": ("resnet8", "resnet9")}, "unknown model 'resnet9'"),
+    ],
+)
+def test_all_of_a_space_is_checked_before_anything_starts(
+    options: dict[str, Any], message: str, dataset: Digits
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        evaluator().check(KDPruningSpace(**options), dataset)

@@ -359,3 +359,19 @@ def test_a_description_that_fits_no_network_is_refused(options: dict[str, Any], 
 
 def test_a_description_without_widths_is_the_other_model() -> None:
     assert type(pruned(2, 3, "resnet8", {})) is type(build_model("resnet8", 2, 3))
+
+
+@pytest.mark.parametrize("method", ["l1-norm", "slimming", "magnitude"])
+def test_a_network_that_has_diverged_is_refused(method: Method) -> None:
+    node = node_of("resnet8")
+    network = trained(node)
+    network.get_parameter("stem.weight").data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(RequestError, match=r"finite weights, but this resnet8 has others"):
+        prune(network, node, Pruning(method, (0.5,)), SIZES)
+
+
+def test_far_fewer_channels_than_asked_for_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    node = node_of("preresnet11")
+    untrained = build_model(node.model, 2, 3, node.options)
+    prune(untrained, node, Pruning("slimming", (0.5,)), SIZES)
+    assert "was to leave 50 % of the channels and leaves" in caplog.text

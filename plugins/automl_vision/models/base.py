@@ -28,6 +28,9 @@ class ClassifierModule(nn.Module):
 
     head: nn.Linear
 
+    kept_features: Tensor | None = None
+    """Where pruning has just removed features: numbers of those that are left, rising, shape (head.in_features,)."""
+
     def forward_maps(self, images: Tensor) -> Tensor:
         """Turns normalised images, shape (B, channels, H, W), into the last feature maps, before any global pooling.
 
