@@ -43,10 +43,11 @@ class DrawingSearcher(Searcher):
 
     def extend(self, trials: int) -> None:
         if trials < self._trials:
-            has = "all of its space's" if self._trials == math.inf else self._trials
+            endless = self._trials == math.inf
+            has = "already takes every configuration of its space" if endless else f"has {self._trials}"
             raise RequestError(
-                f"a study can only be given more trials, but it has {has} and {trials} were asked for; "
-                + ("leave --trials out" if self._trials == math.inf else f"give at least {self._trials}")
+                f"a study can only be given more trials, but this one {has}, and {trials} were asked for; "
+                + ("leave --trials out" if endless else f"give at least {self._trials}")
             )
         super().extend(trials)
         self._trials = trials

@@ -12,7 +12,7 @@ from automl_core.interfaces import Evaluator, SearchSpace
 from automl_core.plugins import get_registry
 from automl_core.records import Best, StudyRecord
 from automl_core.spec import Part
-from automl_core.types import Point
+from automl_core.types import Configuration, Point
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,18 @@ class Drawings:
     def __init__(self, record: StudyRecord) -> None:
         self.record = record
         self._registry = get_registry()
+
+    def title(self, configuration: Configuration) -> str:
+        """Says in a few words what a candidate is; empty where nothing says it."""
+        if self._parts is None:
+            return ""
+        space, evaluator = self._parts
+        return evaluator.title(space.decode(configuration))
+
+    @property
+    def evaluator(self) -> str:
+        """Name of the evaluator that would draw."""
+        return self.record.spec.evaluator.name
 
     def text(self, one: Best) -> str | None:
         """Draws a candidate's description for a terminal."""

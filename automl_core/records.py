@@ -283,6 +283,13 @@ class StudyRecord:
         members = sorted(pareto_front(losses), key=lambda place: (losses[place], place))
         return [furthest[place] for place in members]
 
+    def ended(self, number: int) -> Best | None:
+        """Gives a candidate that ended with a value, whatever its rank; None for any other trial."""
+        for trial in self.journal.trials():
+            if trial.number == number and trial.role == "candidate" and trial.value is not None:
+                return self._best(trial) if trial.status not in {*OVER, *UNDER_WAY} else None
+        return None
+
     def _best(self, trial: TrialUpdate) -> Best:
         assert trial.value is not None, "only trials with a value are ranked"
         by_metric = self._by_metric(trial)

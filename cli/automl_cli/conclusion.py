@@ -15,13 +15,17 @@ from automl_cli.going_on import command_line, steps
 from automl_cli.output import budget_text, counted, heading, number, print_json, seconds, size, table, value_text
 from automl_cli.progress import Watcher, watch
 from automl_cli.settings import Settings
-from automl_core.errors import AutomlError, StudyFailed, reason
+from automl_core.errors import RequestError, StudyFailed, reason
+from automl_core.sampling import RandomSampler
 
 if TYPE_CHECKING:
     from automl_core import Study
     from automl_core.records import Best, TrialRow
 
 FRONT_SHOWN = 20
+
+LOOKED_THROUGH = 100_000
+"""Size of the largest space that is looked through for configurations that are left."""
 
 Result = TypeVar("Result")
 
@@ -37,7 +41,7 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], asked: int | No
     watcher = watch(settings, asked)
     try:
         study = watched(watcher, run)
-    except (AutomlError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # whatever ended it, a full disk for example
         if watcher.name and not settings.quiet:
             word = "show" if isinstance(error, StudyFailed) else "resume"
             click.echo(f"study {watcher.name} is kept: {command_line(settings, word, watcher.name)}", err=True)
@@ -152,13 +156,31 @@ def _next(settings: Settings, study: Study, leader: int | None, allowed: int | N
 
 
 def _more(study: Study, allowed: int | None) -> int | None:
-    """Gives a number of trials to extend a study to; None when its space is used up.
+    """Gives a number of trials to extend a study to; None when it cannot be given more, or its space is used up.
 
     Args:
         study: A finished study.
         allowed: How many trials it might have begun; one that ended with fewer has found no others.
     """
     trials, size = study.record.summary.trials, study.assembly.space.size()
-    if (allowed is not None and trials < allowed) or (size is not None and trials >= size):
+    if (allowed is not None and trials < allowed) or _used_up(study):
         return None
-    return 2 * trials if size is None else min(2 * trials, size)
+    more = 2 * trials if size is None else min(2 * trials, size)
+    try:
+        study.assembly.searcher().extend(more)
+    except RequestError:  # so would "automl resume" be refused
+        return None
+    return more
+
+
+def _used_up(study: Study) -> bool:
+    """Whether a space has no configuration left that differs from all that were tried; one too large to see has."""
+    space = study.assembly.problem.space
+    size = space.size()
+    if size is None or size > LOOKED_THROUGH:
+        return False
+    sampler = RandomSampler(space, study.spec.seed)
+    for row in study.record.trials():
+        if row.role == "candidate":
+            sampler.add(row.configuration)
+    return sampler.draw() is None

@@ -67,7 +67,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return _one_line(error.format_message()), error.exit_code
     is_ours, message = isinstance(error, AutomlError), _one_line(str(error))
     if _is_full_disk(error) and not (is_ours and _says_full_disk(message)):
-        return f"the disk is full ({message}); free some space and go on with 'automl resume'", FAILED
+        return f"the disk is full ({message}); free some space before going on", FAILED
     if is_ours:
         return message, WRONG_REQUEST if isinstance(error, RequestError) else FAILED
     if isinstance(error, OSError) and error.strerror:

@@ -17,6 +17,8 @@ UNBOUNDED = 100_000
 _NARROWEST = 20
 _SHORTEST = 8
 _ELLIPSIS = "…"
+_BELOW = " " * 8
+"""Stands before what is written below its row."""
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _COUNTS = ("flops", "params")
 
@@ -54,7 +56,8 @@ def heading(text: str) -> str:
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
     """Lays out a table without lines, within the terminal's width as far as that goes.
 
-    The last column is wrapped, unless it holds numbers; of the others, the widest are cut. Numbers are never cut.
+    The last column is wrapped, unless it holds numbers, or stands below its row where there is no room beside it. Only
+    where the others alone are too wide, the widest of them are cut. Numbers are never cut.
 
     Args:
         titles: One per column.
@@ -77,7 +80,7 @@ def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: Coll
         least[index] = max((len(row[index]) for row in rows if row[index]), default=1)
     needed = list(widths)
     if last not in numbers:
-        least[last] = needed[last] = min(widths[last], _NARROWEST)  # it is wrapped
+        least[last] = needed[last] = len(titles[last])  # it is wrapped, or stands below
     room = width() - sum(len("  ") for _ in titles)
     while sum(needed) > room:
         long = [index for index, wide in enumerate(needed) if wide > least[index]]
@@ -113,8 +116,11 @@ def _row(cells: Sequence[str], widths: Sequence[int], right: Collection[int] = (
     ]
     head = "".join(f"  {cell}" for cell in aligned[:-1]) + "  "
     last = aligned[-1].rstrip()
-    room = max(width() - len(head), _NARROWEST)
-    first, *others = (textwrap.wrap(last, room) if len(last) > room else [last]) or [""]
+    room = width() - len(head)
+    if len(last) > room and room < _NARROWEST and len(cells) - 1 not in {0, *right}:
+        below = textwrap.wrap(last, max(width() - len(_BELOW), _NARROWEST))
+        return "\n".join([head.rstrip(), *(_BELOW + line for line in below)])
+    first, *others = (textwrap.wrap(last, max(room, _NARROWEST)) if len(last) > room else [last]) or [""]
     return "\n".join([f"{head}{first}".rstrip(), *(" " * len(head) + other for other in others)])
 
 

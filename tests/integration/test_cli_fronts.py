@@ -49,6 +49,17 @@ class SizedEvaluator(ToyEvaluator):
         return evaluation
 
 
+class TellingEvaluator(SizedEvaluator):
+    """Says what a candidate is, and draws it as text alone."""
+
+    def title(self, description: Description) -> str:
+        assert isinstance(description, ToyDescription)
+        return f"a toy network of layers, size {sum(description.digits)}"
+
+    def draw(self, description: Description, metrics: Mapping[str, float]) -> str | None:
+        return "-o-"
+
+
 def _flops(description: Description) -> float:
     assert isinstance(description, ToyDescription)
     return 1e8 * sum(description.digits)
@@ -58,6 +69,7 @@ class Sized:
     @hookimpl
     def automl_evaluators(self, register: Register) -> None:
         register("sized", "test_cli_fronts:SizedEvaluator", summary="toys with a size")
+        register("telling", "test_cli_fronts:TellingEvaluator", summary="says what candidates are")
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +130,45 @@ def test_the_front_is_a_table_and_each_of_it_can_be_seen(workspace: Path) -> Non
     assert one.startswith(f"trial {last} of one, accuracy ")
     assert "digit_4" in one
     assert document("best", "one", "--trial", last, "--workspace", workspace) == front[-1]
+    everything = document("show", "one", "--workspace", workspace)["trials"]
     refused = automl("best", "one", "--trial", 99, "--workspace", workspace)
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
-    assert "--trial must be one of the front, but got 99" in refused.stderr
+    assert "--trial must name a candidate that ended with a value, but got 99; 'automl show one" in refused.stderr
+    beaten = next(one for one in everything if one["number"] not in {one["trial"] for one in front})
+    found = document("best", "one", "--trial", beaten["number"], "--workspace", workspace)
+    assert {name: found[name] for name in ("metrics", "objectives", "configuration", "budget")} == {
+        name: beaten[name] for name in ("metrics", "objectives", "configuration", "budget")
+    }
+
+
+def test_candidates_are_told_in_words_where_their_evaluator_has_some(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = (*FRONT, "--evaluator", "telling", "--workspace", workspace)
+    run = ran("run", *told).stdout
+    best = ran("best", "one", "--workspace", workspace).stdout
+    shown = ran("show", "one", "--workspace", workspace).stdout
+    front = document("best", "one", "--workspace", workspace)["front"]
+    for one in front:
+        words = f"a toy network of layers, size {sum(one['configuration'].values())}"
+        assert words in " ".join(run.split()) and words in " ".join(best.split())
+        assert f"        front: {words}" in shown.splitlines(), "where there is no room beside the row, it stands below"
+    assert shown.count("a toy network") == document("studies", "--workspace", workspace)["studies"][0]["trials"]
+    for word in ("candidate", "completed", "accuracy", "epochs"):
+        assert word in shown.split()
+    assert all(len(line) <= 80 or str(workspace) in line for line in (run + best + shown).splitlines())
+    refused = automl("show", "one", "--pictures", tmp_path / "p", "--workspace", workspace)
+    assert refused.exit_code == 2
+    assert "evaluator 'telling' draws text alone; leave --pictures out" in refused.stderr
+
+
+def test_without_their_evaluator_candidates_are_listed_all_the_same(workspace: Path) -> None:
+    ran("run", *FRONT, "--evaluator", "telling", "--workspace", workspace)
+    with use_registry(toy_registry()):
+        for command in ("show", "best"):
+            shown = ran(command, "one", "--workspace", workspace).stdout
+            assert "accuracy" in shown and "a toy network" not in shown
 
 
 def test_the_other_commands_know_fronts(workspace: Path) -> None:
@@ -165,7 +213,10 @@ def test_one_objective_is_shown_as_ever(workspace: Path) -> None:
     assert "front" not in ran("best", "one", "--workspace", workspace).stdout
     assert "front" not in ran("studies", "--workspace", workspace).stdout
     assert document("best", "one", "--trial", best["trial"], "--workspace", workspace) == best
-    assert "--trial must be the best one" in automl("best", "one", "--trial", 99, "--workspace", workspace).stderr
+    other = next(
+        one for one in document("show", "one", "--workspace", workspace)["trials"] if one["number"] != best["trial"]
+    )
+    assert document("best", "one", "--trial", other["number"], "--workspace", workspace)["value"] == other["value"]
 
 
 def test_constraints_are_kept_and_what_broke_one_has_not_failed(workspace: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -71,6 +72,7 @@ class PlanningSearch(RandomSearch):
 class Slow:
     @hookimpl
     def automl_searchers(self, register: Register) -> None:
+        register("grid", "automl_searchers.complete:GridSearch", summary="takes everything")
         register("planning", "test_cli_studies:PlanningSearch", summary="knows its number of trials")
 
     @hookimpl
@@ -255,6 +257,24 @@ def test_searching_on_is_not_suggested_where_nothing_is_left(workspace: Path) ->
     assert "resume" not in all_of_them
 
 
+def test_a_grid_that_is_all_there_is_is_not_to_be_extended(workspace: Path) -> None:
+    arguments = ("--searcher", "grid", "--max-budget", "1", "--set", "space.digits=2", "--workspace", workspace)
+    shown = ran("run", "--space", "toy", *arguments, "--name", "all").stdout
+    assert "Study all is finished" in shown
+    assert "resume" not in shown
+    some = ran("run", "--space", "toy", *arguments, "--name", "some", "--trials", 3).stdout
+    assert "automl resume some --trials 6 " in some
+
+
+def test_exactly_all_configurations_are_not_to_be_extended(workspace: Path) -> None:
+    arguments = ("--searcher", "random", "--max-budget", "1", "--set", "space.digits=2", "--workspace", workspace)
+    ran("run", "--space", "toy", *arguments, "--name", "all", "--trials", 100)
+    there_are = document("studies", "--workspace", workspace)["studies"][0]["trials"]
+    shown = ran("run", "--space", "toy", *arguments, "--name", "same", "--trials", there_are).stdout
+    assert "resume" not in shown
+    assert "resume" in ran("run", "--space", "toy", *arguments, "--name", "less", "--trials", there_are - 1).stdout
+
+
 def test_a_searcher_that_plans_its_trials_says_how_many(workspace: Path) -> None:
     arguments = ("--space", "toy", "--searcher", "planning", "--max-budget", "1", "--workspace", workspace)
     result = ran("run", *arguments, "--name", "one")
@@ -316,15 +336,46 @@ def test_retrain_reports_mean_and_deviation_beside_the_control(workspace: Path) 
 
 
 def test_export_says_whether_the_weights_are_retrained(workspace: Path, tmp_path: Path) -> None:
-    start(workspace)
+    start(workspace, "--checkpoint", "all")
     shown = ran("export", "one", tmp_path / "raw", "--workspace", workspace).stdout
     assert "as the search left it" in shown
-    assert "automl retrain one" in shown
+    assert f"automl retrain one --workspace {workspace}" in shown
     assert "  README.md" in shown
+    other = ran("export", "one", tmp_path / "other", "--trial", _beside_the_best(workspace), "--workspace", workspace)
+    assert f"automl retrain one --trial {_beside_the_best(workspace)} --workspace" in other.stdout
     ran("retrain", "one", "--workspace", workspace, "--repeats", "1", "--quiet")
     report = document("export", "one", tmp_path / "final", "--workspace", workspace)
     assert report["retrained"] is True
     assert (tmp_path / "final" / "README.md").exists()
+
+
+def _beside_the_best(workspace: Path) -> int:
+    """A completed candidate that is not the best one."""
+    best = document("best", "one", "--workspace", workspace)["trial"]
+    trials = document("show", "one", "--workspace", workspace)["trials"]
+    return next(
+        row["number"]
+        for row in trials
+        if row["role"] == "candidate" and row["status"] == "completed" and row["number"] != best
+    )
+
+
+def test_what_was_retrained_is_what_is_exported(workspace: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    start(workspace, "--checkpoint", "all")
+    trial = _beside_the_best(workspace)
+    shown = ran("retrain", "one", "--trial", trial, "--repeats", 1, "--workspace", workspace).stdout
+    command = f"automl export one one-model --trial {trial} --workspace {workspace}"
+    assert f"Keep the weights: {command}" in shown
+    assert "trained on training and validation data for 4 epochs, once" in shown
+    assert "the search's budget" not in shown
+    monkeypatch.chdir(tmp_path)
+    assert f"Trial {trial} of one, retrained," in ran(*command.split()[1:]).stdout
+
+
+def test_a_retraining_shorter_than_the_search_says_so(workspace: Path) -> None:
+    start(workspace)
+    shown = ran("retrain", "one", "--repeats", 1, "--epochs", 1, "--workspace", workspace).stdout
+    assert "The result is one of 1 epoch; the search's budget was 4 epochs." in shown.splitlines()
 
 
 def test_delete_must_be_confirmed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,7 +461,8 @@ def test_wrong_requests_leave_nothing_behind(workspace: Path, arguments: list[st
         (["resume", "one", "--searcher", "random"], "is fixed when it starts"),
         (["resume", "one", "--space", "toy"], "is fixed when it starts"),
         (["resume", "one", "--disc-budget", "1GB"], "Did you mean '--disk-budget'"),
-        (["best", "one", "--trial", "99"], "leave it out, or see any trial by 'automl show one --json --workspace"),
+        (["best", "one", "--trial", "99"], "but got 99; 'automl show one --workspace"),
+        (["best", "one", "--trial", "{support}"], ", a support that is completed; 'automl show one --workspace"),
         (["retrain", "one", "--trial", "99"], "--trial must name a candidate"),
         (["retrain", "one", "--repeats", "0"], "--repeats"),
         (["retrain", "one", "--epochs", "0"], "--epochs"),
@@ -421,7 +473,8 @@ def test_wrong_requests_leave_nothing_behind(workspace: Path, arguments: list[st
 def test_wrong_requests_about_a_study_change_nothing(workspace: Path, arguments: list[str], words: str) -> None:
     start(workspace, "--quiet")
     before = ran("show", "one", "--workspace", workspace, "--json").stdout
-    result = automl(*(one.format(here=HERE) for one in arguments), "--workspace", workspace)
+    support = next(row["number"] for row in json.loads(before)["trials"] if row["role"] == "support")
+    result = automl(*(one.format(here=HERE, support=support) for one in arguments), "--workspace", workspace)
     assert result.exit_code == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -484,6 +537,16 @@ def test_stopping_at_once_says_how_to_go_on(workspace: Path, monkeypatch: pytest
     assert result.exit_code == 130
     assert f"automl resume one --workspace {workspace}" in result.stderr
     assert result.stderr.splitlines()[-1] == "interrupted"
+
+
+def test_a_disk_that_fills_up_says_how_to_go_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("automl_core.engine.loop.Engine.search", full)
+    result = automl("run", *TOY, "--workspace", workspace, "--name", "one")
+    assert result.exit_code == 1
+    assert f"study one is kept: automl resume one --workspace {workspace}" in result.stderr
 
 
 def test_a_reader_that_goes_away_is_no_news(workspace: Path) -> None:

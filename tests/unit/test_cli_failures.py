@@ -47,7 +47,7 @@ def test_a_full_disk_is_said_once() -> None:
     told = f"the journal w/journal.sqlite must be readable and writable, but: {full}; {way_out}"
     assert explain(caused(JournalError(told), sqlite3.OperationalError(full))) == (told, 1)
     line, _ = explain(caused(StudyFailed("nothing could be kept"), sqlite3.OperationalError(full)))
-    assert line == "the disk is full (nothing could be kept); free some space and go on with 'automl resume'"
+    assert line == "the disk is full (nothing could be kept); free some space before going on"
 
 
 def fail(error: BaseException) -> None:

@@ -67,15 +67,19 @@ def test_a_table_fits_the_terminal_and_cuts_no_number(narrow: None) -> None:
     ]
 
 
-@pytest.mark.parametrize("wide", [50, 60, 80])
-def test_the_widest_columns_are_cut_first(monkeypatch: pytest.MonkeyPatch, wide: int) -> None:
+@pytest.mark.parametrize("wide", [40, 60, 80, 95])
+def test_the_last_column_gives_way_first_and_of_the_others_the_widest(
+    monkeypatch: pytest.MonkeyPatch, wide: int
+) -> None:
     monkeypatch.setattr(output, "width", lambda: wide)
     rows = [("a" * 12, "b" * 40, "1,234.5", "word " * 9)]
     shown = plain(table(("first", "second", "a number", "what"), rows, right=("a number",)))
     assert max(map(len, shown)) <= wide
     first, second, figure = shown[1].split()[:3]
-    assert len(first) == (8 if wide == 50 else 12), "the longer one is cut first"
-    assert second.endswith("b…")
+    assert len(first) == (10 if wide == 40 else 12), "the longer one is cut first"
+    assert second == "b" * 40 if wide >= 80 else second.endswith("b…")
+    beside = shown[1].split()[3:]
+    assert beside == (["word"] * 5 if wide == 95 else []), "where there is no room beside the row, it stands below"
     assert figure == "1,234.5"
     assert " ".join(shown[1:]).split().count("word") == 9, "the last column is wrapped, not cut"
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @click.command("best")
 @click.argument("study")
-@click.option("--trial", type=int, help="With several objectives: show this one of the front.")
+@click.option("--trial", type=int, help="Show this candidate instead, one of the front or any other.")
 @click.pass_obj
 def command(settings: Settings, study: str, trial: int | None) -> None:
     """Show the best configuration that STUDY has found so far.
 
-    With several objectives, show the Pareto front: the trials that no other one beats in all objectives.
+    With several objectives, show the Pareto front: the trials that no other one beats in all objectives. --trial shows
+    any candidate that ended with a value: its configuration, its metrics and, where it can be drawn, its drawing.
     """
     from automl_cli.output import print_json
     from automl_core.records import Workspace
@@ -32,7 +33,7 @@ def command(settings: Settings, study: str, trial: int | None) -> None:
             f"the best is known once a trial is done, but study {study!r} has none; 'automl show {study}'"
         )
     several = len(record.objectives) > 1
-    chosen = _chosen(settings, study, front, trial) if trial is not None or not several else None
+    chosen = _chosen(settings, record, trial) if trial is not None else None if several else front[0]
     if settings.json:
         found = {"front": [one.to_json() for one in front]} if chosen is None else chosen.to_json()
         print_json(found | ({} if record.ranking is None else {"ranked_by": record.ranking}))
@@ -42,24 +43,17 @@ def command(settings: Settings, study: str, trial: int | None) -> None:
         _print(record, chosen)
 
 
-def _chosen(settings: Settings, study: str, front: list[Best], trial: int | None) -> Best:
+def _chosen(settings: Settings, record: StudyRecord, trial: int) -> Best:
     from automl_cli.going_on import command_line
 
-    by_number = {one.trial: one for one in front}
-    if trial is None:
-        return front[0]
-    if trial not in by_number:
-        numbers = ", ".join(map(str, by_number))
-        rule, way_out = (
-            (f"the best one, {numbers}", "leave it out")
-            if len(front) == 1
-            else ("one of the front", f"choose from {numbers}")
-        )
+    found = record.ended(trial)
+    if found is None:
+        kinds = {row.number: f"{trial}, a {row.role} that is {row.status}" for row in record.trials()}
         raise RequestError(
-            f"--trial must be {rule}, but got {trial}; {way_out}, or see any trial by "
-            f"'{command_line(settings, 'show', study, '--json')}'"
+            f"--trial must name a candidate that ended with a value, but got {kinds.get(trial, trial)}; "
+            f"'{command_line(settings, 'show', record.journal.row.name)}' lists them"
         )
-    return by_number[trial]
+    return found
 
 
 def _print_front(settings: Settings, record: StudyRecord, front: list[Best]) -> None:

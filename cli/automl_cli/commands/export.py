@@ -32,4 +32,5 @@ def command(settings: Settings, study: str, directory: Path, trial: int | None) 
     for name in report["files"]:
         click.echo(f"  {name}")
     if not report["retrained"]:
-        click.echo(f"Weights trained for good come from: {command_line(settings, 'retrain', study)}")
+        which = () if trial is None else ("--trial", str(trial))
+        click.echo(f"Weights trained for good come from: {command_line(settings, 'retrain', study, *which)}")

@@ -12,6 +12,7 @@ from automl_cli.settings import Settings
 
 if TYPE_CHECKING:
     from automl_cli.progress import Watcher
+    from automl_core.spec import StudySpec
 
 
 @click.command("retrain")
@@ -53,33 +54,36 @@ def command(
     executor, its_options = chosen_executor(context, executor, dask)
     where = {name: flags.pop(name) for name in ("workers", "device", "threads")}
 
-    def work(progress: Watcher) -> tuple[dict[str, Any], str]:
+    def work(progress: Watcher) -> tuple[dict[str, Any], StudySpec]:
         loaded = Study.load(study, workspace=settings.workspace, executor=executor, options=its_options, **where)
-        return loaded.retrain(**flags, options=options, progress=progress), loaded.spec.unit
+        return loaded.retrain(**flags, options=options, progress=progress), loaded.spec
 
-    report, unit = watched(watch(settings, trainings=True), work)
+    report, spec = watched(watch(settings, trainings=True), work)
     if settings.json:
         print_json(report)
     else:
-        _print(report, unit)
+        _print(report, spec)
     if report["status"] != "finished":
         why = "interrupted" if report["status"] == "interrupted" else "the time limit is reached"
         click.echo(f"{why}; nothing is lost, the same command goes on from here", err=True)
     elif not settings.json:
-        click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model')}")
+        which = () if flags["trial"] is None else ("--trial", str(flags["trial"]))
+        click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model', *which)}")
     if report["status"] == "interrupted":
         context.exit(INTERRUPTED)
 
 
-def _print(report: dict[str, Any], unit: str) -> None:
+def _print(report: dict[str, Any], spec: StudySpec) -> None:
     from automl_cli.output import budget_text, table
 
-    metric = report["metric"]
+    metric, budget = report["metric"], budget_text(report["epochs"], spec.unit)
     click.echo(
-        f"Trial {report['trial']}, trained on training and validation data for {budget_text(report['epochs'], unit)}, "
-        f"{report['repeats']} times"
+        f"Trial {report['trial']}, trained on training and validation data for {budget}, "
+        + ("once" if report["repeats"] == 1 else f"{report['repeats']} times")
         + (f"; values are means of the last {report['average']} epochs" if report["average"] > 1 else "")
     )
+    if report["epochs"] < spec.max_budget:
+        click.echo(f"The result is one of {budget}; the search's budget was {budget_text(spec.max_budget, spec.unit)}.")
     rows = [(one["label"], _spread(metric, one), str(len(one["values"]))) for one in report["results"]]
     click.echo(table(("test", f"{metric}, mean ± deviation", "repeats"), rows, right=("repeats",)))
 

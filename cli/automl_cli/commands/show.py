@@ -58,7 +58,7 @@ def command(settings: Settings, study: str, everything: bool, pictures: Path | N
     click.echo(facts(_facts(record, times)))
     trials = record.trials()
     if trials:
-        click.echo("\n" + _trials(record, trials, everything, times))
+        click.echo("\n" + _trials(drawings, trials, everything, times))
         click.echo("\n" + _rungs(record))
     audits = [one for one in furthest(audit(record)) if one.trials > 1]
     if audits:
@@ -125,12 +125,14 @@ def _options(options: Any) -> str:
     return ", ".join(f"{name} {value_text(value)}" for name, value in options.items())
 
 
-def _trials(record: StudyRecord, trials: Sequence[TrialRow], everything: bool, times: bool) -> str:
+def _trials(drawings: Drawings, trials: Sequence[TrialRow], everything: bool, times: bool) -> str:
     from automl_cli.output import heading, number, seconds, table
 
+    record = drawings.record
     metrics = [objective.metric for objective in record.objectives]
     front = {one.trial for one in record.front()}
     alone = len(metrics) == 1
+    leads = "best" if alone else "front"
     estimated = alone and record.ranking is not None  # what was measured then has a column beside what ranked
     with_rung = alone and not estimated  # else there is no room for the rung, which the budget tells as well
     shown = trials if everything else _most_telling(trials, record, front)
@@ -144,7 +146,8 @@ def _trials(record: StudyRecord, trials: Sequence[TrialRow], everything: bool, t
             *((number(metrics[0], row.metrics.get(metrics[0])),) if estimated else ()),
             *(_ranked(row, metric, estimated) for metric in metrics),
             *((seconds(row.cost),) if times else ()),
-            row.label or (("best" if alone else "front") if row.number in front else ""),
+            row.label
+            or ": ".join(filter(None, (leads if row.number in front else "", drawings.title(row.configuration)))),
         )
         for row in shown
     ]
@@ -249,9 +252,15 @@ def _write_pictures(drawings: Drawings, directory: Path) -> Iterator[Path]:
         pictures["best.svg"] = drawings.picture(best)
     drawn = {name: picture for name, picture in pictures.items() if picture}
     if not drawn:
+        only_text = best is not None and drawings.text(best) is not None
+        why = (
+            f"evaluator {drawings.evaluator!r} draws text alone"
+            if only_text
+            else "nothing can be drawn, or nothing yet"
+        )
         raise RequestError(
-            f"there must be something to draw, but of study {record.journal.row.name!r} there is nothing yet, or its "
-            "evaluator draws nothing; leave --pictures out"
+            f"there must be something to draw as a picture, but of study {record.journal.row.name!r} {why}; leave "
+            "--pictures out"
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
