@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from automl_core.types import OVER, Json
 
 if TYPE_CHECKING:
     from automl_core.study import Study
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "description.json"
 CARD = "README.md"
@@ -89,13 +92,15 @@ class Exported:
 
     Args:
         directory: Holds what ``Evaluation.export`` wrote; to be read only.
-        trial: The trial.
+        trial: The trial; where a candidate's own weights are gone, that of its first retraining.
         dataset: What it was trained on; a retraining's may be another than the study's.
+        instruction: What a support trial was told to train; None for a candidate.
     """
 
     directory: Path
     trial: TrialRow
     dataset: Dataset | None
+    instruction: Json = None
 
 
 @contextmanager
@@ -103,7 +108,8 @@ def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
     """Gives what a finished trial of either role exports, for as long as the block lasts.
 
     A candidate's is written from its checkpoint into a temporary directory; a support trial's (a teacher, a control,
-    a retraining) is its artefact as it is kept.
+    a retraining) is its artefact as it is kept. Where a candidate's checkpoint is gone, its first retraining is given,
+    which is logged.
 
     Args:
         study: A study that has been run.
@@ -115,9 +121,16 @@ def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
     """
     refuse_untrained(study, "a look at a trained network")
     chosen = _finished(study, study.best.trial if trial is None else trial)
+    retrained = _retrained(study, chosen.number) if chosen.role == "candidate" else []
+    if retrained and not _checkpoints(study, chosen.number):
+        log.warning(
+            "the checkpoint of trial %d was not kept; trial %d, its first retraining, is taken in its place",
+            *(chosen.number, retrained[0].number),
+        )
+        chosen = _finished(study, retrained[0].number)
     if chosen.role == "candidate":
         with TemporaryDirectory(prefix="automl-export-") as directory:
-            _from_checkpoint(study, chosen, Path(directory))
+            _from_checkpoint(study, chosen, Path(directory), "a look at a trained network")
             yield Exported(Path(directory), chosen, study.assembly.dataset)
         return
     begun = study.record.journal.begun(chosen.number)
@@ -132,8 +145,8 @@ def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
             f"a look at a trained network needs weights, but those of trial {chosen.number} ({chosen.label}) are not "
             f"in {study.store.location} any more; 'automl retrain {study.name}' trains new ones"
         )
-    setting = begun["job"]["instruction"]["setting"]
-    yield Exported(study.store.directory(key), chosen, study.assembly.workbench(setting).dataset)
+    told = begun["job"]["instruction"]
+    yield Exported(study.store.directory(key), chosen, study.assembly.workbench(told["setting"]).dataset, told)
 
 
 def with_weights(study: Study) -> list[TrialRow]:
@@ -147,7 +160,7 @@ def with_weights(study: Study) -> list[TrialRow]:
 
     def kept(row: TrialRow) -> bool:
         if row.role == "candidate":
-            return bool(store.keys(f"checkpoints/{journal.row.id}/{row.number}"))
+            return bool(_checkpoints(study, row.number))
         address = journal.begun(row.number)["address"]
         return address is not None and store.has(f"artefacts/{address}")
 
@@ -205,16 +218,21 @@ def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
     shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, OUTCOME))
 
 
-def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path) -> None:
+def _checkpoints(study: Study, number: int) -> list[str]:
+    return study.store.keys(f"checkpoints/{study.record.journal.row.id}/{number}")
+
+
+def _from_checkpoint(study: Study, chosen: TrialRow, directory: Path, what: str = "an export") -> None:
     from automl_core.engine.state import trial_key
     from automl_core.randomness import derive_seed
 
     store, assembly = study.store, study.assembly
-    kept = store.keys(f"checkpoints/{study.record.journal.row.id}/{chosen.number}")
+    kept = _checkpoints(study, chosen.number)
     if not kept:
         raise RequestError(
-            f"an export needs weights, but the checkpoint of trial {chosen.number} was not kept; make new ones with "
-            f"'automl retrain {study.name} --trial {chosen.number}', or run studies with --checkpoint all"
+            f"{what} needs weights, but the checkpoint of trial {chosen.number} was not kept; 'automl retrain "
+            f"{study.name} --trial {chosen.number}' makes new ones, which are taken then, or run studies with "
+            "--checkpoint all"
         )
     description = assembly.space.decode(chosen.configuration)
     requires = study.record.journal.begun(chosen.number)["requires"]

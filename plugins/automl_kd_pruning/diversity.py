@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from automl_core.errors import RequestError
 from automl_core.exporting import with_weights
 from automl_core.types import Json
-from automl_kd_pruning.trained import load_trained
+from automl_kd_pruning.trained import load_trained, validation_images
 
 if TYPE_CHECKING:
     from automl_core.study import Study
@@ -38,17 +38,28 @@ SMALLEST = 1e-5
 
 @dataclass(frozen=True)
 class Scored:
-    """A network's score; None where it is not defined."""
+    """A network's score.
+
+    Args:
+        trial: Number of the trial that trained it.
+        role: ``candidate`` or ``support``.
+        label: What it is.
+        score: None where it is not defined.
+        seen: Whether it was trained on these images, too.
+        alike: The same text for networks that were trained alike.
+    """
 
     trial: int
     role: str
     label: str
     score: float | None
+    seen: bool = False
+    alike: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Scores of equally named networks: how many, their mean and their sample standard deviation."""
+    """Scores of networks that were trained alike: how many, their mean and their sample standard deviation."""
 
     role: str
     label: str
@@ -65,7 +76,7 @@ class Diversity:
         study: The study's name.
         batch: Images that each score compares.
         networks: One score a trial, by number.
-        groups: Where several networks of one role and label have a score.
+        groups: Where several networks that were trained alike, on the same data, have a score.
         left_out: Finished trials whose weights are not there.
     """
 
@@ -76,22 +87,26 @@ class Diversity:
     left_out: tuple[int, ...]
 
     def to_json(self) -> Json:
-        return asdict(self)
+        document = asdict(self)
+        for one in document["networks"]:
+            del one["alike"]
+        return document
 
 
-def measure(study: Study, trials: Sequence[int] = (), batch: int = BATCH) -> Diversity:
+def measure(study: Study, trials: Sequence[int] = (), batch: int | None = None) -> Diversity:
     """Scores trained networks of a study on images of its validation split.
 
     Args:
         study: A study that has been run, whose evaluator trains networks on images.
         trials: Which trials; all of both roles whose weights are there when empty.
-        batch: Images to compare, at least 2. Scores of different numbers of images do not compare.
+        batch: Images to compare, at least 2; as :func:`fitting` when None. Scores of different numbers of images do not
+            compare.
 
     Raises:
         RequestError: For a batch that is too small or larger than the validation split, trials without weights, or
             where no trial has any.
     """
-    if batch < 2:
+    if batch is not None and batch < 2:
         raise RequestError(f"images are compared with one another, so --batch must be at least 2, but got {batch}")
     left_out: tuple[int, ...] = ()
     if not trials:
@@ -106,8 +121,23 @@ def measure(study: Study, trials: Sequence[int] = (), batch: int = BATCH) -> Div
             f"diversity needs trained networks, but study {study.name!r} keeps the weights of none; run studies with "
             f"--checkpoint all, or 'automl retrain {study.name}'"
         )
-    networks = tuple(_scored(study, trial, batch) for trial in dict.fromkeys(trials))
+    if batch is None:
+        batch = fitting(validation_images(study))
+    scored = [_scored(study, trial, batch) for trial in dict.fromkeys(trials)]
+    networks = tuple({one.trial: one for one in scored}.values())
     return Diversity(study.name, batch, networks, _groups(networks), left_out)
+
+
+def fitting(images: Tensor) -> int:
+    """Gives the number of images to compare: 128, or fewer where these are small or few.
+
+    Of more than half as many images as an image has numbers, the score is little more than that of a few eigenvalues
+    that are almost 0, even where nothing is correlated.
+
+    Args:
+        images: All that there are, shape (N, C, H, W).
+    """
+    return max(2, min(BATCH, images[0].numel() // 2, len(images)))
 
 
 def _scored(study: Study, trial: int, batch: int) -> Scored:
@@ -125,19 +155,21 @@ def _scored(study: Study, trial: int, batch: int) -> Scored:
             "--batch %d or fewer tells more of trial %d",
             *(batch, rows.shape[1], 1 / SMALLEST, rows.shape[1] - 1, trial),
         )
-    return Scored(one.trial, one.role, one.label, diversity_score(rows))
+    return Scored(one.trial, one.role, one.label, diversity_score(rows), one.seen, one.alike)
 
 
 def _groups(networks: Sequence[Scored]) -> tuple[Group, ...]:
-    scores: dict[tuple[str, str], list[float]] = {}
+    groups: dict[str, list[Scored]] = {}
     for one in networks:
         if one.score is not None:
-            scores.setdefault((one.role, one.label), []).append(one.score)
-    return tuple(
-        Group(role, label, len(found), statistics.fmean(found), statistics.stdev(found))
-        for (role, label), found in scores.items()
-        if len(found) > 1
-    )
+            groups.setdefault(one.alike, []).append(one)
+    found = []
+    for alike in groups.values():
+        scores = [one.score for one in alike if one.score is not None]
+        if len(scores) > 1:
+            mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
+            found.append(Group(alike[0].role, alike[0].label, len(scores), mean, deviation))
+    return tuple(found)
 
 
 def input_gradients(network: nn.Module, images: Tensor) -> Tensor:

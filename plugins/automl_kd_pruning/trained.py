@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from automl_core.errors import RequestError
-from automl_core.exporting import exported
-from automl_spaces.trainings import Training, kind_of, phase_of
+from automl_core.exporting import Exported, exported
+from automl_core.types import Json
 from automl_vision.data.preparation import balanced_subset
 from automl_vision.exporting import ModelCard, load_network
 
 if TYPE_CHECKING:
-    from automl_core.records import TrialRow
+    from automl_core.interfaces import Dataset
     from automl_core.study import Study
     from automl_vision.data import ImageDataset
     from automl_vision.models import ClassifierModule
+
+
+OF_ONE = ("retraining", "control")
+"""Purposes of support trials that belong to one candidate."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class TrainedNetwork:
     Args:
         trial: Number of the trial that trained it.
         role: ``candidate`` or ``support``.
-        label: What it is; repetitions of one training have the same.
+        label: What it is, in words.
+        alike: The same text for networks that were trained alike, on the same data, but for their seeds.
+        seen: Whether it was trained on these images, too.
         dataset: Name of the data set.
         network: In evaluation mode, on the study's device.
         images: Normalised as the network takes them, shape (B, C, H, W), on that device.
@@ -39,6 +46,8 @@ class TrainedNetwork:
     trial: int
     role: str
     label: str
+    alike: str
+    seen: bool
     dataset: str
     network: ClassifierModule
     images: Tensor
@@ -60,23 +69,18 @@ def load_trained(study: Study, trial: int | None, images: int) -> TrainedNetwork
         RequestError: As :func:`automl_core.exporting.exported`, and for data that are no labelled images.
     """
     with exported(study, trial) as found:
-        if found.dataset is None or found.dataset.kind != "image-classification":
-            raise RequestError(
-                "networks are looked at with labelled images, but study "
-                f"{study.name!r} has {'no data set' if found.dataset is None else found.dataset.name}; choose a study "
-                "on a data set of kind 'image-classification'"
-            )
+        dataset = _images(study, found.dataset)
         network, card = load_network(found.directory)
     device = torch.device(study.assembly.device)
     torch.set_num_threads(study.assembly.threads)
-    dataset = cast("ImageDataset", found.dataset)
-    dataset.load()
     split = dataset.split("validation")
     chosen = split.take(balanced_subset(split.labels, images, ("analysis",)))
     return TrainedNetwork(
         trial=found.trial.number,
         role=found.trial.role,
-        label=label(study, found.trial, card),
+        label=_label(study, found, card),
+        alike=_alike(study, found),
+        seen=found.instruction is not None and found.instruction["split"] == "final",
         dataset=dataset.name,
         network=network.to(device),
         images=_normalised(chosen.images, card).to(device),
@@ -84,33 +88,55 @@ def load_trained(study: Study, trial: int | None, images: int) -> TrainedNetwork
     )
 
 
-def label(study: Study, row: TrialRow, card: ModelCard) -> str:
-    """Names a trial's training: a support trial by its label, a candidate by what it decodes to."""
-    if row.role == "support":
-        return row.label
-    description = study.assembly.space.decode(row.configuration)
-    return training_label(description) if isinstance(description, Training) else card.model
+def validation_images(study: Study) -> Tensor:
+    """Gives the images of the study's validation split, uint8, shape (N, C, H, W).
+
+    Raises:
+        RequestError: For data that are no labelled images.
+    """
+    return _images(study, study.assembly.dataset).split("validation").images
 
 
-def training_label(training: Training) -> str:
-    """Names a training by model, pruning, distillation and what its recipes decide; repetitions have the same name."""
-    origin = training.origin
-    words = [training.model.model]
-    if training.pruning is not None:
-        shares = "/".join(f"{share:g}" for share in training.pruning.remaining)
-        words.append(f"{training.pruning.method} {shares}")
-    kinds = [kind_of(one.graph) for one in (training, origin) if one is not None]
-    kind = next((one for one in kinds if one != "none"), "scratch")
-    phase = "none" if origin is None else phase_of(training)
-    words.append(kind if phase == "none" else f"{kind} {phase}")
-    words += _options(training.recipe.trainer)
-    for teacher in training.teachers[:1]:
-        words += [f"teacher {option}" for option in _options(teacher.recipe.trainer)]
-    return ", ".join(words)
+def _images(study: Study, dataset: Dataset | None) -> ImageDataset:
+    """Gives a loaded data set of labelled images."""
+    if dataset is None or dataset.kind != "image-classification":
+        raise RequestError(
+            f"networks are looked at with labelled images, but study {study.name!r} has "
+            f"{'no data set' if dataset is None else dataset.name}; choose a study on a data set of kind "
+            "'image-classification'"
+        )
+    images = cast("ImageDataset", dataset)
+    images.load()
+    return images
 
 
-def _options(trainer: Mapping[str, Any]) -> list[str]:
-    return [f"{name} {value}" for name, value in sorted(trainer.items())]
+def _label(study: Study, found: Exported, card: ModelCard) -> str:
+    """Names a network: that of a support trial by its label, that of a candidate by what it decodes to."""
+    told = found.instruction
+    if told is None:
+        title = study.assembly.evaluator.title(study.assembly.space.decode(found.trial.configuration))
+        return title or card.model
+    return f"{found.trial.label} of trial {told['of']}" if told["purpose"] in OF_ONE else found.trial.label
+
+
+def _alike(study: Study, found: Exported) -> str:
+    told = found.instruction
+    if told is None:
+        description = study.assembly.space.decode(found.trial.configuration).to_json()
+        return _text(["candidate", found.trial.budget, description])
+    of = told["of"] if told["purpose"] in OF_ONE else None
+    return _text([told["purpose"], of, told["split"], told["setting"], found.trial.budget, told["description"]])
+
+
+def _text(value: Json) -> str:
+    """Writes JSON as text, without the numbers of repetitions."""
+    return json.dumps(_once(value), sort_keys=True)
+
+
+def _once(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {name: _once(one) for name, one in value.items() if name != "repeat"}
+    return [_once(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _normalised(images: Tensor, card: ModelCard) -> Tensor:

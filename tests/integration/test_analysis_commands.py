@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -148,20 +149,54 @@ def test_diversity_of_all_networks(workspace: Path) -> None:
     found = json.loads(ran(workspace, "diversity", "graphs", "--batch", 20, "--json"))
     assert found["batch"] == 20 and found["left_out"] == []
     labels = [one["label"] for one in found["networks"]]
-    assert labels.count("resnet8") == 2 and labels.count("retraining") == 2 and "target alone" in labels
+    best = Workspace(workspace).record("graphs").best()
+    assert best is not None
+    label = f"retraining of trial {best.trial}"
+    assert labels.count("resnet8") == 2 and labels.count(label) == 2 and "target alone" in labels
     assert all(one["score"] <= -20 for one in found["networks"])
-    (group,) = [one for one in found["groups"] if one["label"] == "resnet8"]
-    scores = [one["score"] for one in found["networks"] if one["label"] == "resnet8"]
+    seen = {one["label"] for one in found["networks"] if one["seen"]}
+    assert label in seen and not seen & {"resnet8", "target alone"}
+    (group,) = [one for one in found["groups"] if one["label"] == label]
+    assert "resnet8" not in [one["label"] for one in found["groups"]], "their graphs differ"
+    scores = [one["score"] for one in found["networks"] if one["label"] == label]
     assert group["mean"] == pytest.approx(sum(scores) / 2)
     assert group["deviation"] == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5)
 
 
 def test_diversity_as_a_table_and_of_chosen_trials(workspace: Path) -> None:
     shown = ran(workspace, "diversity", "graphs", "--batch", 20)
-    assert "several of a kind" in shown and "target alone" in shown and "Left out" not in shown
+    assert "trained alike, on the same data" in shown and "target alone" in shown and "Left out" not in shown
+    assert re.search(r"retraining of trial \d \*$", shown, re.MULTILINE) and "*: trained on these images" in shown
+    assert "images are compared, not 128" not in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
     (alone,) = numbers(workspace, "target alone")
     one = ran(workspace, "diversity", "graphs", "--batch", 20, "--trial", alone, "--trial", alone)
-    assert "several of a kind" not in one and one.count("target alone") == 1
+    assert "trained alike" not in one and one.count("target alone") == 1
+
+
+def test_few_numbers_in_an_image_are_few_images_by_default(workspace: Path) -> None:
+    (alone,) = numbers(workspace, "target alone")
+    shown = ran(workspace, "diversity", "graphs", "--trial", alone)
+    assert shown.startswith("diversity in graphs, 32 validation images")
+    assert "Here 32 images are compared, not 128" in shown
+
+
+def test_retrainings_of_different_trials_are_apart_and_taken_where_weights_are_gone(
+    workspace: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(workspace, tmp_path / "w")
+    for trial in (0, 1):
+        retrain = ("retrain", "graphs", "--trial", trial, "--repeats", 2, "--epochs", 1)
+        ran(tmp_path / "w", *retrain, "--set", "dataset.limit=50")
+    found = json.loads(ran(tmp_path / "w", "diversity", "graphs", "--batch", 20, "--json"))
+    labels = [one["label"] for one in found["groups"]]
+    best = Study.load("graphs", workspace=workspace).best.trial
+    assert labels.count("retraining of trial 0") == 1 + (best == 0), "other data are another group"
+    assert labels.count("retraining of trial 1") == 1 + (best == 1)
+    shutil.rmtree(tmp_path / "w" / "checkpoints" / "1" / "0")
+    gone = automl(tmp_path / "w", "diversity", "graphs", "--batch", 20, "--trial", 0)
+    assert gone.exit_code == 0 and "retraining of trial 0 *" in gone.stdout
+    assert re.search(r"checkpoint of trial 0 was not kept; trial \d+, its first retraining, is taken", gone.stderr)
 
 
 def test_what_was_not_kept_is_left_out_and_told(workspace: Path, tmp_path: Path) -> None:
@@ -170,6 +205,10 @@ def test_what_was_not_kept_is_left_out_and_told(workspace: Path, tmp_path: Path)
     assert "Left out, since their weights were not kept: 1;" in ran(
         tmp_path / "w", "diversity", "graphs", "--batch", 20
     )
+    refused = automl(tmp_path / "w", "landscape", "graphs", "--trial", 1, "--json")
+    assert refused.exit_code == 2
+    assert "the checkpoint of trial 1 was not kept; 'automl retrain graphs --trial 1' makes new ones" in refused.stderr
+    assert "export" not in refused.stderr
     for kept in ("checkpoints", "artefacts"):
         shutil.rmtree(tmp_path / "w" / kept)
     refused = automl(tmp_path / "w", "diversity", "graphs")

@@ -8,11 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from automl_kd_pruning.diversity import Scored, _groups, _scored, diversity_score, input_gradients
-from automl_kd_pruning.trained import TrainedNetwork, training_label
-from automl_spaces.graph import Node
-from automl_spaces.recipe import Recipe
-from automl_spaces.trainings import Distillation, Pruning, Training, pruned
+from automl_kd_pruning.diversity import Scored, _groups, _scored, diversity_score, fitting, input_gradients
+from automl_kd_pruning.trained import TrainedNetwork
 from automl_vision.models import build_model
 
 
@@ -91,7 +88,8 @@ def test_more_images_than_an_image_has_numbers_are_warned_of(
     def loaded(study: object, trial: int, images: int) -> TrainedNetwork:
         network = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
         pixels = torch.rand(images, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-        return TrainedNetwork(trial, "candidate", "", "", network, pixels, torch.zeros(images))  # type: ignore[arg-type]
+        labels = torch.zeros(images)
+        return TrainedNetwork(trial, "candidate", "", "", False, "", network, pixels, labels)  # type: ignore[arg-type]
 
     monkeypatch.setattr("automl_kd_pruning.diversity.load_trained", loaded)
     found = _scored(None, 7, batch)  # type: ignore[arg-type]
@@ -99,38 +97,28 @@ def test_more_images_than_an_image_has_numbers_are_warned_of(
     assert ["--batch 3 or fewer" in record.getMessage() for record in caplog.records] == [True] * warned
 
 
-def test_groups_are_of_one_role_and_label_and_of_scores_that_there_are() -> None:
+def test_groups_are_of_networks_trained_alike_and_of_scores_that_there_are() -> None:
     networks = [
-        Scored(0, "candidate", "one", -4.0),
-        Scored(1, "candidate", "one", -6.0),
-        Scored(2, "candidate", "one", None),
-        Scored(3, "support", "one", -9.0),
-        Scored(4, "candidate", "other", -9.0),
+        Scored(0, "candidate", "one", -4.0, alike="a"),
+        Scored(1, "candidate", "one", -6.0, alike="a"),
+        Scored(2, "candidate", "one", None, alike="a"),
+        Scored(3, "support", "one", -9.0, alike="b"),
+        Scored(4, "candidate", "one", -9.0, alike="c"),
     ]
     (group,) = _groups(networks)
     assert (group.role, group.label, group.count, group.mean) == ("candidate", "one", 2, -5.0)
     assert group.deviation == pytest.approx(2**0.5)
 
 
-MODEL = Node("resnet8")
-HALF = Pruning("l1-norm", (0.5,))
-
-
 @pytest.mark.parametrize(
-    ("training", "label"),
-    [
-        (pruned(MODEL, HALF, Distillation("none"), "none"), "resnet8, l1-norm 0.5, scratch"),
-        (pruned(MODEL, HALF, Distillation("label"), "pre", repeat=3), "resnet8, l1-norm 0.5, label pre"),
-        (pruned(MODEL, HALF, Distillation("feature"), "self"), "resnet8, l1-norm 0.5, feature self"),
-        (Training(Recipe(Distillation().graph(MODEL))), "resnet8, scratch"),
-        (
-            Training(
-                Recipe(Distillation("label").graph(MODEL), {"cutmix": 0.5}),
-                (Training(Recipe(Distillation().graph(MODEL), {"cutout": 2})),),
-            ),
-            "resnet8, label, cutmix 0.5, teacher cutout 2",
-        ),
-    ],
+    ("shape", "batch"),
+    [((2000, 1, 8, 8), 32), ((2000, 3, 8, 8), 96), ((5000, 3, 32, 32), 128), ((50, 3, 32, 32), 50), ((1, 1, 1, 1), 2)],
 )
-def test_trainings_are_named_alike_in_every_repetition(training: Training, label: str) -> None:
-    assert training_label(training) == label
+def test_no_more_images_are_compared_than_tell_something(shape: tuple[int, ...], batch: int) -> None:
+    assert fitting(torch.empty(shape, dtype=torch.uint8)) == batch
+
+
+def test_what_is_not_correlated_is_not_taken_for_alike_by_default() -> None:
+    """Random rows of a fitting number are far from the scores of rows that depend on one another."""
+    score = diversity_score(drawn(fitting(torch.empty(500, 1, 8, 8)), 64, seed=0))
+    assert score is not None and score > -100

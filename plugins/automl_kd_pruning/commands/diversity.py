@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,13 +10,20 @@ import click
 if TYPE_CHECKING:
     from automl_kd_pruning.diversity import Diversity
 
+SEEN = " *"
+"""Marks networks that were trained on the images, too."""
+
 
 @click.command("diversity")
 @click.argument("study")
 @click.option("--trial", "trials", type=int, multiple=True, help="Which trial; may be repeated.  [default: all]")
-@click.option("--batch", type=int, default=128, show_default=True, help="Validation images to compare.")
+@click.option(
+    "--batch",
+    type=int,
+    help="Validation images to compare.  [default: 128, or half as many as an image has numbers]",
+)
 @click.pass_obj
-def command(settings: Any, study: str, trials: tuple[int, ...], batch: int) -> None:
+def command(settings: Any, study: str, trials: tuple[int, ...], batch: int | None) -> None:
     """Score trained networks of STUDY by how differently they respond to different images.
 
     Candidates and support trials whose weights are there are scored, on the same validation images. The score of B
@@ -30,37 +36,42 @@ def command(settings: Any, study: str, trials: tuple[int, ...], batch: int) -> N
     if settings.json:
         click.echo(json.dumps(found.to_json(), indent=2))
         return
-    _print(found)
+    _print(found, fitted=batch is None)
 
 
-def _print(found: Diversity) -> None:
+def _print(found: Diversity, fitted: bool) -> None:
+    from automl_kd_pruning.diversity import BATCH
+    from automl_kd_pruning.layout import note, table
+
     click.echo(click.style(f"diversity in {found.study}, {found.batch} validation images", bold=True))
-    rows = [(str(one.trial), one.role, _number(one.score), one.label) for one in found.networks]
-    click.echo(_table(("trial", "role", "score", "what"), rows, right=(0, 2)))
+    rows = [
+        (str(one.trial), one.role, _number(one.score), one.label + (SEEN if one.seen else "")) for one in found.networks
+    ]
+    click.echo(table(("trial", "role", "score", "what"), rows, words=(1, 3)))
     if found.groups:
-        click.echo(click.style("\nseveral of a kind", bold=True))
+        click.echo(click.style("\ntrained alike, on the same data, with other seeds", bold=True))
         groups = [
             (one.role, str(one.count), _number(one.mean), _number(one.deviation), one.label) for one in found.groups
         ]
-        click.echo(_table(("role", "trials", "mean", "deviation", "what"), groups, right=(1, 2, 3)))
+        click.echo(table(("role", "trials", "mean", "deviation", "what"), groups, words=(0, 4)))
+    notes = []
+    if fitted and found.batch < BATCH:
+        notes.append(
+            f"Here {found.batch} images are compared, not {BATCH}: at most half as many as an image has numbers, and "
+            "as there are. Scores of different numbers of images do not compare."
+        )
+    if any(one.seen for one in found.networks):
+        notes.append(f"{SEEN.strip()}: trained on these images, too; compare such networks with one another alone.")
     if any(one.score is None for one in found.networks):
-        click.echo("\n-: not defined, for an output there does not depend on the image, or is not finite")
+        notes.append("-: not defined, for an output there does not depend on the image, or is not finite.")
     if found.left_out:
         numbers = ", ".join(map(str, found.left_out))
-        click.echo(f"\nLeft out, since their weights were not kept: {numbers}; studies with --checkpoint all keep them")
+        notes.append(
+            f"Left out, since their weights were not kept: {numbers}; studies with --checkpoint all keep them."
+        )
+    for one in notes:
+        click.echo("\n" + note(one))
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.3f}"
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [
-        "".join(
-            f"  {cell.rjust(wide) if index in right else cell.ljust(wide)}"
-            for index, (cell, wide) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
-        for cells in (titles, *rows)
-    ]
-    return "\n".join([click.style(lines[0], dim=True), *lines[1:]])
