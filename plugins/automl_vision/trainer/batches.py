@@ -77,7 +77,7 @@ class ImageBatches:
             and validation together and measures on test.
         settings: Batch sizes and augmentation.
         device: Where the batches are made.
-        seed: Seed of order and augmentation.
+        seed: Seed of order and augmentation; but AutoAugment's random policy has one of its own in the settings.
 
     Raises:
         RequestError: When the data are missing or too few for one batch, or padding or Cutout do not fit the images.
@@ -113,9 +113,9 @@ class ImageBatches:
         mean_color = tuple(round(255 * one) for one in dataset.mean)
         self._distortions: list[AutoAugment | RandAugment | Cutout] = []
         self.policy: Policy | None = None
-        """AutoAugment's policy; the same in all epochs. None where it is off."""
+        """AutoAugment's policy; a random one follows from the settings alone. None where it is off."""
         if settings.auto_augment:
-            self.policy = policy_named(settings.auto_augment, derive_seed(seed, "policy"))
+            self.policy = policy_named(settings.auto_augment, derive_seed(settings.policy_seed, "policy"))
             self._distortions.append(AutoAugment(self.policy, mean_color))
         if settings.augmentations:
             self._distortions.append(RandAugment(settings.augmentations, settings.magnitude, mean_color))
