@@ -88,7 +88,10 @@ def retrain(
     with session(study, time_limit, progress, searches=False) as engine:
         engine.observers.progress.started(study)
         for label, description in subjects.items():
-            requests = [ArtefactRequest(label, description, budget, "final", repeat) for repeat in range(repeats)]
+            requests = [
+                ArtefactRequest(label, bench.evaluator.repeated(description, repeat), budget, "final", repeat)
+                for repeat in range(repeats)
+            ]
             purpose: Purpose = "retraining" if label == LABEL else "control"
             trained[label] = engine.train(requests, purpose, of=chosen.number, setting=setting)
     progress.finished(study)

@@ -226,6 +226,17 @@ class Evaluator(ABC):
         """Names trainings to put beside the best configuration of a search, such as the target network alone."""
         return ()
 
+    def repeated(self, description: Description, repeat: int) -> Description:
+        """Gives a description whose artefacts are those of a repetition, for retrainings that are to be independent.
+
+        By default all repetitions share the artefacts that they require, such as teachers.
+
+        Args:
+            description: What is trained several times.
+            repeat: Number of the repetition, from 0, which stands for the description itself.
+        """
+        return description
+
     def controls(self, description: Description) -> Mapping[str, Description]:
         """Names descriptions that a retraining is compared with, by label ("all gates through")."""
         return {}

@@ -8,6 +8,7 @@ from automl_spaces.graph import LABEL, TARGET, Edge
 from automl_spaces.trainings import Pruning, Training
 
 COSTS = (
+    ("accuracy", "accuracy, %", 100.0, ".1f"),
     ("params", "parameters", 1.0, ",.0f"),
     ("flops", "flops", 1.0, ",.0f"),
     ("size", "size, bytes", 1.0, ",.0f"),
@@ -30,22 +31,30 @@ def draw(training: Training, metrics: Mapping[str, float]) -> str:
 
 def _step(step: Training, steps: list[Training]) -> list[str]:
     def called(other: Training) -> str:
-        return f"{steps.index(other) + 1}"
+        return f"network {steps.index(other) + 1}"
 
     if step.origin is None:
-        begin = f"a new {step.model.signature}"
+        begin = " ".join(
+            ["new", step.model.model, *(f"{key}={one}" for key, one in sorted(step.model.options.items()))]
+        )
     elif step.pruning is None:
-        begin = f"that of {called(step.origin)}, fine-tuned"
+        begin = f"{called(step.origin)}, fine-tuned"
     else:
-        begin = f"that of {called(step.origin)} {pruning_in_words(step.pruning)}"
-    lines = [f"{called(step)}  {begin}"]
+        begin = f"{called(step.origin)}, {pruning_in_words(step.pruning)}"
+    lines = [f"{steps.index(step) + 1}  {begin}"]
     canonical = step.graph.canonical()
     teachers = dict(zip(sorted(canonical.frozen), step.needed_teachers(), strict=True))
     for edge in canonical.incoming(TARGET):
-        source = "labels" if edge.source == LABEL else called(teachers[edge.source]) if edge.source in teachers else "?"
-        lines.append(f"     learns from {'' if edge.source == LABEL else 'that of '}{source}{_edge(edge)}")
-    if step.recipe.trainer:
-        lines.append("     with " + ", ".join(f"{key}={value}" for key, value in sorted(step.recipe.trainer.items())))
+        if edge.source == LABEL:
+            source = "the labels"
+        elif edge.source in teachers:
+            source = called(teachers[edge.source])
+        else:
+            source = f"{canonical.node(edge.source).model}, which learns beside it"
+        lines.append(f"     learns from {source}{_edge(edge)}")
+    decided = {key: value for key, value in sorted(step.recipe.trainer.items()) if value}
+    if decided:
+        lines.append("     with " + ", ".join(f"{key}={value}" for key, value in decided.items()))
     return [line if len(line) <= 80 else line[:79] + "…" for line in lines]
 
 
@@ -58,11 +67,11 @@ def _edge(edge: Edge) -> str:
 
 
 def pruning_in_words(pruning: Pruning) -> str:
-    """Says what is removed: ``without 60/30/10 % of its filters by l1-norm``."""
-    gone = "/".join(f"{100 * (1 - share):.4g}" for share in pruning.remaining)
+    """Says what is left: ``of whose filters l1-norm leaves 40/70/90 %``."""
+    left = "/".join(f"{100 * share:.4g}" for share in pruning.remaining)
     what = {"l1-norm": "filters", "slimming": "channels", "magnitude": "weights"}[pruning.method]
     spared = f", {len(pruning.spared)} layers spared" if pruning.spared else ""
-    return f"without {gone} % of its {what} by {pruning.method}{spared}"
+    return f"of whose {what} {pruning.method} leaves {left} %{spared}"
 
 
 def _gains(metrics: Mapping[str, float]) -> list[str]:

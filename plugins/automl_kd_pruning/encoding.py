@@ -28,6 +28,11 @@ def encoded_size(network: nn.Module) -> int:
     return sum(_size(tensor, name in sparse) for name, tensor in network.state_dict().items())
 
 
+def dense_size(network: nn.Module) -> int:
+    """Gives the bytes of a network without zeros, from its shapes alone; works on the device ``meta`` as well."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
 def _size(tensor: Tensor, sparse: bool) -> int:
     dense = tensor.numel() * tensor.element_size()
     if not sparse:

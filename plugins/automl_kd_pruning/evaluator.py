@@ -18,6 +18,7 @@ from automl_vision.trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
     from automl_core.interfaces import Evaluation
+    from automl_vision.costs import Sizes
     from automl_vision.data import ImageDataset
 
 CHECKED = 500
@@ -39,7 +40,8 @@ class KDPruningEvaluator(GraphEvaluator):
     Source: Park et al., "On the Orthogonality of Knowledge Distillation with Other Techniques" (2020).
 
     Args:
-        epochs: Epochs of the trainings that others build on; 0: as many as the study's maximum budget.
+        epochs: Epochs of the trainings that others build on; 0: as many as that which builds on them is planned for, in
+            a search the maximum budget.
         lr: Learning rate of fine-tunings, which are the trainings that go on from another one.
         schedule: How it goes over the maximum budget in fine-tunings.
         latency: Whether the latency is measured where channels were removed, whole network and pruned one in turn.
@@ -68,6 +70,7 @@ class KDPruningEvaluator(GraphEvaluator):
                 f"budget), but got {epochs}; raise --set evaluator.epochs"
             )
         self.epochs, self.latency = epochs, latency
+        self._sizes_in_bytes: dict[str, float] = {}
         # Slimming's penalty belongs to the training before pruning; so does a floor of its learning rate.
         self._fine = {"lr": lr, "schedule": schedule, "final_lr": 0.0, "sparsity": 0.0}
         self.trainer.replaced(self._fine)  # refuses a wrong learning rate now
@@ -108,6 +111,10 @@ class KDPruningEvaluator(GraphEvaluator):
         without = undistilled(training)
         return [] if without == training else [ArtefactRequest("without distillation", without, budget)]
 
+    def repeated(self, description: Description, repeat: int) -> Training:
+        """Gives the training with all that it builds on as another repetition: one network pruned again is no other."""
+        return self._training(description).repeated(repeat)
+
     def controls(self, description: Description) -> Mapping[str, Description]:
         """Names the same training without any teacher, where the description has one."""
         training = self._training(description)
@@ -122,12 +129,23 @@ class KDPruningEvaluator(GraphEvaluator):
         return Sequel(training, self._settings_of(training), context, self.latency)
 
     def foresee(self, description: Description) -> Mapping[str, float]:
-        """Counts ``flops`` and ``params``; of a pruned target where its shape follows from the ratios alone."""
+        """Counts ``flops``, ``params`` and ``size``; of a pruned target where they follow from the ratios alone."""
         training = self._training(description)
-        if self._sizes is None:
-            return {}
         node = self._foreseen_node(training)
-        return {} if node is None else super().foresee(Distillation().graph(node))
+        if node is None or self._sizes is None:
+            return {}
+        found = dict(super().foresee(Distillation().graph(node)))
+        if found and all(pruning.structured for pruning in training.prunings):
+            found["size"] = self._bytes(node, self._sizes)
+        return found
+
+    def _bytes(self, node: Node, sizes: Sizes) -> float:
+        if node.signature not in self._sizes_in_bytes:
+            from automl_kd_pruning.encoding import dense_size
+            from automl_vision.costs import build_empty
+
+            self._sizes_in_bytes[node.signature] = float(dense_size(build_empty(node, sizes)))
+        return self._sizes_in_bytes[node.signature]
 
     def stand_in(self, artefact: Description) -> Description:
         """Gives the artefact's network trained with labels alone, which needs no artefacts itself."""

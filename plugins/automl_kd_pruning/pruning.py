@@ -168,9 +168,9 @@ def _counts(layers: list[Layer], node: Node, pruning: Pruning) -> dict[str, int]
     """
     if not layers:
         raise RequestError(
-            f"{node.model} cannot be pruned by l1-norm: each of its convolutions shares its output with others, in a "
-            "sum or a concatenation; prune it by slimming (which DenseNets take) or by magnitude, or prune a residual "
-            "network"
+            f"{node.model} cannot be pruned by l1-norm: it has no convolution whose output goes to other layers alone, "
+            "and into no sum or concatenation with another's; prune it by slimming (which DenseNets take) or by "
+            "magnitude, or prune a residual network"
         )
     widths = list(dict.fromkeys(layer.width for layer in layers))
     shares = pruning.remaining * len(widths) if len(pruning.remaining) == 1 else pruning.remaining
@@ -178,7 +178,8 @@ def _counts(layers: list[Layer], node: Node, pruning: Pruning) -> dict[str, int]
         groups = ", ".join(f"{sum(layer.width == width for layer in layers)} of {width}" for width in widths)
         raise RequestError(
             f"pruning {node.model} by l1-norm must be given one share for all, or one for each of its {len(widths)} "
-            f"groups of layers by width in channels ({groups}), but got {list(pruning.remaining)}; mend 'remaining'"
+            f"groups of layers by width in channels ({groups}), but got {list(pruning.remaining)}; give one share "
+            "(of the space kd-pruning: --set 'space.ratios=[0.5]'), or leave l1-norm out"
         )
     wrong = [number for number in pruning.spared if not 1 <= number <= len(layers)]
     if wrong:

@@ -9,7 +9,7 @@ Perspective" (2020), sections 4 and 5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from automl_core.errors import RequestError, unknown
@@ -137,6 +137,15 @@ class Training:
     def model(self) -> Node:
         """The target, before anything is removed from it."""
         return self.graph.node(TARGET)
+
+    def repeated(self, repeat: int) -> Training:
+        """Gives this training, with all that it builds on, so many repetitions later."""
+        return replace(
+            self,
+            teachers=tuple(teacher.repeated(repeat) for teacher in self.teachers),
+            origin=None if self.origin is None else self.origin.repeated(repeat),
+            repeat=self.repeat + repeat,
+        )
 
     def needed_teachers(self) -> tuple[Training, ...]:
         """Gives what trained each frozen node of the CANONICAL graph, by rising number.

@@ -82,6 +82,18 @@ def test_the_best_is_retrained_and_exported_with_its_description(method: str, tm
     assert not list((tmp_path / "network").glob("*.pt")), "never a pickled model"
 
 
+def test_repetitions_of_a_retraining_build_on_networks_of_their_own(tmp_path: Path) -> None:
+    space = {"models": ["resnet8"], "methods": ["l1-norm"], "types": ["label"], "phases": ["post"]}
+    one = study(tmp_path, space, searcher="random", trials=1)
+    one.run()
+    searched = len(one.record.trials())
+    report = one.retrain(repeats=2)
+    rows = one.record.trials()[searched:]
+    assert [row.label for row in rows].count("scratch resnet8") == 2, "shared with the control, not with each other"
+    assert len({row.metrics["loss"] for row in rows if row.label == "scratch resnet8"}) == 2
+    assert [len(result["values"]) for result in report["results"]] == [2, 2]
+
+
 def test_a_pareto_front_of_accuracy_and_flops_respects_a_bound_known_before_training(tmp_path: Path) -> None:
     space = {"models": ["resnet8"], "methods": ["l1-norm"], "types": ["none", "label"]}
     one = study(
@@ -103,7 +115,7 @@ def test_a_pareto_front_of_accuracy_and_flops_respects_a_bound_known_before_trai
 
 
 def test_a_model_without_layers_to_prune_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="none of method, model go together"):
+    with pytest.raises(RequestError, match="densenet22 has no inner layers of its own"):
         study(tmp_path, {"models": ["densenet22"], "methods": ["l1-norm"]}).run()
     assert not (tmp_path / "journal.sqlite").exists()
 

@@ -206,7 +206,7 @@ def test_what_channels_that_go_gain_is_reported(dataset: Digits, tmp_path: Path)
     }
     sizes = dataset, KDPruningSpace(models=("resnet8",))
     one.check(sizes[1], dataset)
-    assert one.foresee(training) == {"params": curve[0]["params"], "flops": curve[0]["flops"]}
+    assert one.foresee(training) == {name: curve[0][name] for name in ("params", "flops", "size")}
 
 
 def test_weights_that_were_removed_stay_zero_whatever_the_optimiser_remembers(dataset: Digits, tmp_path: Path) -> None:
@@ -309,19 +309,21 @@ def test_names_say_what_a_training_makes() -> None:
 
 
 def test_a_drawing_says_step_by_step_what_is_trained() -> None:
-    training = pruned(Node("resnet56"), Pruning("l1-norm", (0.4, 0.7, 0.9), (8, 9)), Distillation("label"), "self")
+    training = pruned(
+        Node("resnet56", {"width": 16}), Pruning("l1-norm", (0.4, 0.7, 0.9), (8, 9)), Distillation("label"), "self"
+    )
     gains = {"params": 741_562.0, "params_before": 858_868.0, "latency": 0.0101, "latency_before": 0.0123}
     drawn = evaluator().draw(training, gains)
     assert drawn is not None
     assert drawn.splitlines() == [
-        "1  a new resnet56",
-        "     learns from labels",
-        "2  a new resnet56",
-        "     learns from labels (x 0.1)",
-        "     learns from that of 1 (T = 4, x 0.9)",
-        "3  that of 2 without 60/30/10 % of its filters by l1-norm, 2 layers spared",
-        "     learns from labels (x 0.1)",
-        "     learns from that of 2 (T = 4, x 0.9)",
+        "1  new resnet56 width=16",
+        "     learns from the labels",
+        "2  new resnet56 width=16",
+        "     learns from the labels (x 0.1)",
+        "     learns from network 1 (T = 4, x 0.9)",
+        "3  network 2, of whose filters l1-norm leaves 40/70/90 %, 2 layers spared",
+        "     learns from the labels (x 0.1)",
+        "     learns from network 2 (T = 4, x 0.9)",
         "",
         "   parameters          858,868  ->         741,562    86.3 %",
         "   latency, ms           12.30  ->           10.10    82.1 %",
@@ -343,8 +345,8 @@ def test_a_pruned_network_can_be_pruned_again(dataset: Digits, tmp_path: Path) -
         "kept": {f"blocks.{block}.convolution_1": [width // 4, width // 2] for block, width in enumerate((4, 8, 16))}
     }
     one.check(KDPruningSpace(models=("resnet8",)), dataset)
-    assert one.foresee(second) == {name: curve[0][name] for name in ("params", "flops")}
-    assert one.foresee(first) == {name: curve[0][f"{name}_before"] for name in ("params", "flops")}
+    assert one.foresee(second) == {name: curve[0][name] for name in ("params", "flops", "size")}
+    assert one.foresee(first) == {name: curve[0][f"{name}_before"] for name in ("params", "flops", "size")}
     (tmp_path / "export").mkdir()
     evaluation.export(tmp_path / "export")
     assert load_network(tmp_path / "export")[1].options["model"] == "pruned"

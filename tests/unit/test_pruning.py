@@ -114,7 +114,7 @@ class Bare(ClassifierModule):
         (
             "resnet8",
             Pruning("l1-norm", (0.5, 0.5)),
-            r"one for each of its 3 groups.*\(1 of 16, 1 of 32, 1 of 64\), but got \[0.5, 0.5\]; mend 'remaining'",
+            r"one for each of its 3 groups.*\(1 of 16, 1 of 32, 1 of 64\), but got \[0.5, 0.5\]; give one share",
         ),
         ("resnet8", Pruning("l1-norm", (0.5,), (3, 4, 0)), r"from 1 to 3.*resnet8, but got \[0, 4\]; mend 'spared'"),
         ("densenet10", Pruning("l1-norm", (0.5,)), r"densenet10 cannot be pruned by l1-norm.*by slimming"),
