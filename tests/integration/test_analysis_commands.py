@@ -237,7 +237,9 @@ def test_a_landscape_has_the_trained_network_in_the_middle(workspace: Path, tmp_
 
 def test_a_landscape_is_told_in_words(workspace: Path, tmp_path: Path) -> None:
     shown = ran(workspace, "landscape", "graphs", "--points", POINTS, "--images", 30, "-o", tmp_path / "a.png")
-    assert "on 30 validation images of digits" in shown and "As trained: loss" in shown
+    assert "on 30 validation images of digits" in shown and re.search(
+        r"As trained: loss .*, accuracy \d+\.\d %$", shown, re.M
+    )
 
 
 @pytest.mark.parametrize(

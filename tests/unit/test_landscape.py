@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 
 from automl_core.errors import RequestError
 from automl_kd_pruning.landscape import Grid, Landscape, _moved, direction, look
-from automl_kd_pruning.landscape_picture import check_target, draw
+from automl_kd_pruning.landscape_picture import _loss_levels, check_target, draw
 from automl_vision.models import ClassifierModule, build_model
 
 IMAGES = torch.randn(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -135,6 +136,27 @@ def test_a_picture_says_what_it_shows(tmp_path: Path) -> None:
         "seed 0",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "levels", "logarithmic"),
+    [
+        (0.13, 9.0, [0.1, 0.2, 0.5, 1, 2, 5, 10], True),
+        (0.1, 5.0, [0.1, 0.2, 0.5, 1, 2, 5], True),
+        (1.0, 8.0, [1, 2, 5, 10], True),
+        (1.0, 7.9, [1, 2, 3, 4, 5, 6, 7, 8], False),
+        (2.31, 2.52, [2.3, 2.32, 2.34, 2.36, 2.38, 2.4, 2.42, 2.44, 2.46, 2.48, 2.5, 2.52], False),
+        (0.0, 80.0, [0, 10, 20, 30, 40, 50, 60, 70, 80], False),
+        (3e-4, 2e4, [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1e3, 1e4, 1e5], True),
+        (2e-9, 7e9, [1e-9, 1e-7, 1e-5, 1e-3, 0.1, 10, 1e3, 1e5, 1e7, 1e9, 1e11], True),
+        (2.0, 2.0, [1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.1, 2.2, 2.3, 2.4, 2.5], False),
+    ],
+)
+def test_lines_are_at_round_numbers_around_all_losses(
+    least: float, most: float, levels: list[float], logarithmic: bool
+) -> None:
+    found, scale = _loss_levels(np.array([[most, least], [least, most]]))
+    assert found.tolist() == pytest.approx(levels) and scale is logarithmic
 
 
 @pytest.mark.parametrize("loss", [FLAT, INFINITE, ((0.0, 1e6, 2.0),) * 3])

@@ -64,7 +64,8 @@ def command(
         f"Loss and accuracy around trial {found.trial} ({found.label}), on {found.images} validation images of "
         f"{found.dataset}, are in {output}"
     )
-    click.echo(f"As trained: loss {found.loss[centre][centre]:.4g}, accuracy {found.accuracy[centre][centre]:.1%}")
+    accuracy = 100 * found.accuracy[centre][centre]
+    click.echo(f"As trained: loss {found.loss[centre][centre]:.4g}, accuracy {accuracy:.1f} %")
 
 
 def _plain(found: Landscape, output: Path | None) -> dict[str, Any]:
