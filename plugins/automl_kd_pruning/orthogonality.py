@@ -16,6 +16,7 @@ from automl_core.types import Json
 from automl_kd_pruning.measured import NOTHING, Cell, Measured, Results, dump, read
 from automl_kd_pruning.surplus import Surplus
 from automl_spaces.graph import LABEL, TARGET, KnowledgeTransferGraph
+from automl_spaces.kd_augment import OFF
 from automl_spaces.recipe import Recipe
 from automl_spaces.trainings import METHODS, Distillation, Kind, Phase, Pruning, Training, kind_of, phase_of
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from automl_core.records import StudyRecord
 
 GAINS = ("params", "flops", "latency", "size")
+
+_SWITCHED_OFF = {name: value for options in OFF.values() for name, value in options.items()}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class AugmentationRow:
     Args:
         network: Model of teacher and student.
         augmentation: Options of the trainer that are switched on and off.
+        beside: Augmentation of all cells: options of the study's trainer that no switch is for.
         kind: Type of distillation; without any, the switch is the student's alone.
         numbers: Its weights and temperature.
         cells: By switches: whether the teacher's training is augmented, and whether the student's is.
@@ -86,6 +90,7 @@ class AugmentationRow:
 
     network: str
     augmentation: Mapping[str, Json]
+    beside: Mapping[str, Json]
     kind: Kind
     numbers: Mapping[str, float]
     cells: Mapping[tuple[bool, bool], Cell]
@@ -94,6 +99,7 @@ class AugmentationRow:
         return {
             "network": self.network,
             "augmentation": dict(self.augmentation),
+            "trainer_of_all": dict(self.beside),
             "type": self.kind,
             **self.numbers,
             "cells": [
@@ -138,6 +144,7 @@ class Orthogonality:
         dataset: What they train on.
         budget: Full budget of their candidates.
         unit: What it counts.
+        trainer: Augmentation of all their trainings: what the studies' own trainer has and no training decides.
         pruning: Tables 1 to 3.
         augmentation: Tables 4 and 5.
         gains: What pruning makes of the networks.
@@ -148,6 +155,7 @@ class Orthogonality:
     dataset: str
     budget: int
     unit: str
+    trainer: Mapping[str, Json]
     pruning: tuple[PruningRow, ...]
     augmentation: tuple[AugmentationRow, ...]
     gains: tuple[Gain, ...]
@@ -161,6 +169,7 @@ class Orthogonality:
             "split": "validation",
             "budget": self.budget,
             "unit": self.unit,
+            "trainer_of_all": dict(self.trainer),
             "pruning": [row.to_json() for row in self.pruning],
             "augmentation": [row.to_json() for row in self.augmentation],
             "gains": [gain.to_json() for gain in self.gains],
@@ -177,13 +186,16 @@ def orthogonality(records: Sequence[StudyRecord]) -> Orthogonality:
     """
     results, left_out = read(records)
     first = records[0]
+    own = first.spec.trainer
+    decided = {name for one in results.all for name in one.training.recipe.trainer}
     return Orthogonality(
         studies=tuple(record.spec.name for record in records),
         dataset=first.spec.dataset.name if first.spec.dataset is not None else "no data set",
         budget=first.spec.max_budget,
         unit=first.spec.unit,
+        trainer=_switched_on({name: value for name, value in own.items() if name not in decided}),
         pruning=tuple(pruning_rows(results)),
-        augmentation=tuple(augmentation_rows(results)),
+        augmentation=tuple(augmentation_rows(results, own)),
         gains=tuple(gains(results.candidates)),
         left_out=left_out,
     )
@@ -263,37 +275,66 @@ def _taught(results: Results, alone: PruningRow, tuned: Training, student: Train
     )
 
 
-def augmentation_rows(results: Results) -> list[AugmentationRow]:
-    """Lays out tables 4 and 5: for each network and augmentation a row without distillation, then one for each kind."""
-    candidates = [one.training for one in results.candidates if one.training.origin is None]
-    plain_trainings: dict[str, tuple[Training, Mapping[str, Json]]] = {}
+def augmentation_rows(results: Results, own: Mapping[str, Json] | None = None) -> list[AugmentationRow]:
+    """Lays out tables 4 and 5: for each network and augmentation a row without distillation, then one for each kind.
+
+    Args:
+        results: Where accuracies are found.
+        own: Options of the studies' own trainer, which a training has unless it decides them itself.
+    """
+    own = own or {}
+    whole = [one for one in results.all if one.training.origin is None]
+    found = Results([replace(one, training=_augmented(one.training, own)) for one in whole], [])
+    switches: dict[str, tuple[Training, Mapping[str, Json], Mapping[str, Json]]] = {}
     students: dict[str, Training] = {}
-    for one in candidates:
+    for one in (measured.training for measured in results.candidates if measured.training.origin is None):
         scratch = Training(Recipe(Distillation().graph(one.model)))
-        for options in (one.recipe.trainer, *(teacher.recipe.trainer for teacher in one.teachers)):
+        for decided in (one.recipe.trainer, *(teacher.recipe.trainer for teacher in one.teachers)):
+            options = _switched_on(decided)
+            beside = _switched_on({name: value for name, value in own.items() if name not in decided})
             if options:
-                plain_trainings[dump([one.model.signature, options])] = scratch, options
+                switches[dump([one.model.signature, options, beside])] = scratch, options, beside
         for student in (scratch, one):
             students[dump(student.graph.to_json())] = student
     rows = []
-    for name in sorted(plain_trainings):
-        scratch, options = plain_trainings[name]
-        own = [student for student in students.values() if student.model == scratch.model]
-        for student in sorted(own, key=_kind_order):
-            row = _augmented(results, student.graph, options)
+    for name in sorted(switches):
+        scratch, switched, common = switches[name]
+        alike = [student for student in students.values() if student.model == scratch.model]
+        for student in sorted(alike, key=_kind_order):
+            row = _augmentation_row(found, student.graph, switched, common)
             if any(cell.values for cell in row.cells.values()):
                 rows.append(row)
     return rows
 
 
-def _augmented(results: Results, graph: KnowledgeTransferGraph, options: Mapping[str, Json]) -> AugmentationRow:
+def _augmentation_row(
+    results: Results, graph: KnowledgeTransferGraph, options: Mapping[str, Json], beside: Mapping[str, Json]
+) -> AugmentationRow:
     cells = {}
     for teacher in (False, True) if graph.frozen else (False,):
         for student in (False, True):
-            taught_by = Recipe(Distillation().graph(graph.node(TARGET)), options if teacher else {})
+            taught_by = Recipe(Distillation().graph(graph.node(TARGET)), {**beside, **(options if teacher else {})})
             teachers = (Training(taught_by),) if graph.frozen else ()
-            cells[teacher, student] = results.cell(Training(Recipe(graph, options if student else {}), teachers))
-    return AugmentationRow(graph.node(TARGET).model, options, kind_of(graph), numbers(graph), cells)
+            recipe = Recipe(graph, {**beside, **(options if student else {})})
+            cells[teacher, student] = results.cell(Training(recipe, teachers))
+    return AugmentationRow(graph.node(TARGET).model, options, beside, kind_of(graph), numbers(graph), cells)
+
+
+def _augmented(training: Training, own: Mapping[str, Json]) -> Training:
+    """Gives a training with the augmentation that it really has as its options, and its teachers with theirs."""
+    return replace(
+        training,
+        recipe=Recipe(training.graph, _switched_on({**own, **training.recipe.trainer})),
+        teachers=tuple(_augmented(teacher, own) for teacher in training.teachers),
+    )
+
+
+def _switched_on(trainer: Mapping[str, Json]) -> dict[str, Json]:
+    """Gives those of a trainer's options that augment images; a random policy's seed is that of a repetition."""
+    strengths = {"magnitude": trainer.get("augmentations")}
+    return {
+        name: value for name, value in trainer.items() if value != _SWITCHED_OFF.get(name, value) or strengths.get(name)
+    }
 
 
 def gains(candidates: Iterable[Measured]) -> list[Gain]:

@@ -27,6 +27,8 @@ def _lines(found: Orthogonality) -> Iterator[str]:
     yield "Accuracy in percent after the last epoch, on validation data as in the search;"
     yield "mean ± sample standard deviation over seeds."
     yield f"Data set: {found.dataset}; budget of candidates: {found.budget} {found.unit}."
+    if found.trainer:
+        yield f"Augmentation of all trainings, by the studies' own trainer: {_options(found.trainer)}."
     for title, rows in groupby(found.pruning, _title):
         yield from ("", _bold(title), _pruning(list(rows)))
     if found.pruning:
@@ -36,7 +38,7 @@ def _lines(found: Orthogonality) -> Iterator[str]:
         yield from ("", _bold("surplus, in percentage points"), _surplus(compared))
         yield "(self - tuned of none) - (unpruned - unpruned of none), by seed;"
         yield f"interval: {LEVEL:.0%}, bootstrap over seeds; too narrow for few seeds, none for one"
-    for title, augmented in groupby(found.augmentation, lambda row: _written(row.network, row.augmentation)):
+    for title, augmented in groupby(found.augmentation, lambda row: _switches(row, found.trainer)):
         yield from ("", _bold(title), _augmentation(list(augmented)))
     if found.augmentation:
         yield from ("", "teacher/student: whether its training is augmented; none has no teacher")
@@ -120,7 +122,17 @@ def _title(row: PruningRow) -> str:
 
 def _written(name: str, options: Mapping[str, Json]) -> str:
     """Writes a name, and options of the trainer after it."""
-    return ", ".join([name, *(f"{option} {_value(value)}" for option, value in options.items())])
+    return f"{name}, {_options(options)}" if options else name
+
+
+def _switches(row: AugmentationRow, everywhere: Mapping[str, Json]) -> str:
+    """Names a network and what is switched; and what all of its cells have, where other tables do not have it."""
+    beside = {option: value for option, value in row.beside.items() if option not in everywhere}
+    return _written(row.network, row.augmentation) + (f" (all with {_options(beside)})" if beside else "")
+
+
+def _options(options: Mapping[str, Json]) -> str:
+    return ", ".join(f"{option} {_value(value)}" for option, value in options.items())
 
 
 def _value(value: Json) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -15,6 +15,10 @@ from automl_core.types import Configuration, Value
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from ConfigSpace.hyperparameters import Hyperparameter
+
+
+CAUSES = 4
+"""How many causes a refusal lists at most."""
 
 
 @dataclass(frozen=True)
@@ -168,3 +172,44 @@ def check_values(space: str, option: str, values: Sequence[object]) -> None:
             f"{option} of space {space} must name at least one choice and each once, but "
             f"{option} = [{', '.join(map(str, values))}] {problem}; mend --set space.{option}"
         )
+
+
+def check_usable(space: str, options: Mapping[str, str], together: Iterable[tuple[Mapping[str, Value], str]]) -> None:
+    """Refuses values of options that come into no configuration, instead of leaving them out without a word.
+
+    Args:
+        space: Its name.
+        options: Options by name, each with the name of its hyperparameter.
+        together: Values that may come together, by hyperparameter, and why they must not; empty where they may.
+
+    Raises:
+        RequestError: With the causes, and the options to change.
+    """
+    pairs = list(together)
+    given = {
+        option: list(dict.fromkeys(values[name] for values, _ in pairs if name in values))
+        for option, name in options.items()
+    }
+    left = {
+        option: [one for one in given[option] if any(not why and values.get(name) == one for values, why in pairs)]
+        for option, name in options.items()
+    }
+    unusable = {option: [one for one in given[option] if one not in left[option]] for option in options}
+    changed = [option for option in options if unusable[option]]
+    if not changed:
+        return
+    causes = dict.fromkeys(
+        why
+        for values, why in pairs
+        if why and any(values.get(options[option]) in unusable[option] for option in changed)
+    )
+    because = "; ".join(list(causes)[:CAUSES] + ["and so on"] * (len(causes) > CAUSES))
+    if all(left[option] for option in changed):
+        lost = " and ".join(f"{', '.join(map(str, unusable[option]))} (space.{option})" for option in changed)
+        way = " ".join(f"--set 'space.{option}=[{', '.join(map(str, left[option]))}]'" for option in changed)
+        raise RequestError(
+            f"space {space} must be able to use everything that it is given, but no configuration has {lost}: "
+            f"{because}; leave out what is not used: {way}"
+        )
+    way = " or ".join(f"space.{option}" for option in changed)
+    raise RequestError(f"space {space} must allow some configuration, but it allows none: {because}; mend --set {way}")

@@ -10,15 +10,26 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
-from automl_core.types import Configuration, Json, Value
-from automl_spaces.choices import Choice, ChoiceSpace, check_values
+from automl_core.errors import RequestError
+from automl_core.types import Configuration, Json
+from automl_spaces.choices import Choice, ChoiceSpace, check_usable, check_values
+from automl_spaces.distilling import check_distillation, distillation_choices, distillation_of
 from automl_spaces.graph import Node, alone
-from automl_spaces.kd_pruning import check_distillation, distillation_choices, distillation_of
 from automl_spaces.published_kd import ALPHA, AUGMENTATIONS, PAPER_AUGMENTATION, QUICK_BETA, TEMPERATURE
 from automl_spaces.recipe import Recipe
 from automl_spaces.trainings import Kind, Training
 
 Augmentation = Literal["autoaugment", "randaugment", "cutout", "cutmix"]
+
+OFF: Mapping[str, Mapping[str, Json]] = {
+    "autoaugment": {"auto_augment": ""},
+    "randaugment": {"augmentations": 0},
+    "cutout": {"cutout": 0},
+    "cutmix": {"cutmix": 0.0},
+}
+"""The trainer's options with which each augmentation is switched off."""
+
+LARGEST_MAGNITUDE = 30
 
 
 class KDAugmentSpace(ChoiceSpace):
@@ -28,6 +39,9 @@ class KDAugmentSpace(ChoiceSpace):
     augmented) and, unless the type is none, ``teacher`` (whether its is); for labels ``alpha`` and ``temperature``, for
     features ``beta``; with several repeats ``repeat``.
 
+    Each training decides all listed augmentations: what it does not switch on it switches off, whatever the study's
+    trainer has.
+
     Args:
         augmentations: What is switched on and off.
         models: Registered names of the networks.
@@ -36,7 +50,8 @@ class KDAugmentSpace(ChoiceSpace):
         temperatures: For labels: what both outputs are divided by (T).
         betas: For features: weights of the distance between the maps; 0 is the published one of the model.
         repeats: How often everything is trained anew, teachers included, with other seeds.
-        policy: Of AutoAugment: the trainer's ``auto_augment``.
+        policy: Of AutoAugment: the trainer's ``auto_augment``. A random one is the same for all trainings of a
+            repetition; of several, each has its own (the trainer's ``policy_seed`` is 0, 1, ...).
         operations: Of RandAugment: operations for each image, the trainer's ``augmentations``.
         magnitude: Of RandAugment: how strong they are, the trainer's ``magnitude``.
         cutout: Of Cutout: side of the square in pixels, the trainer's ``cutout``; 16 is usual for images of 32x32.
@@ -66,12 +81,14 @@ class KDAugmentSpace(ChoiceSpace):
         cutmix: float = 0.5,
         published: bool = False,
     ) -> None:
-        self.trainer: Mapping[str, Mapping[str, Json]] = {
+        self._on: Mapping[str, Mapping[str, Json]] = {
             "autoaugment": {"auto_augment": policy},
             "randaugment": {"augmentations": operations, "magnitude": magnitude},
             "cutout": {"cutout": cutout},
             "cutmix": {"cutmix": cutmix},
         }
+        self._listed = augmentations
+        self._policies = repeats > 1 and policy == "random"
         options = {
             "augmentations": augmentations,
             "models": models,
@@ -83,12 +100,13 @@ class KDAugmentSpace(ChoiceSpace):
         for option, values in options.items():
             check_values(self.name, option, values)
         check_distillation(self.name, alphas, temperatures, betas, repeats)
-        unpublished: list[dict[str, Value]] = [
-            {"augmentation": augmentation, "model": model}
+        _check_strengths(self.name, augmentations, operations, magnitude, cutout, cutmix)
+        together = [
+            ({"augmentation": augmentation, "model": model}, _refusal(augmentation, model) if published else "")
             for augmentation in augmentations
             for model in models
-            if published and (augmentation, model) not in AUGMENTATIONS
         ]
+        check_usable(self.name, {"augmentations": "augmentation", "models": "model"}, together)
         super().__init__(
             {
                 "augmentation": Choice(augmentations),
@@ -98,7 +116,7 @@ class KDAugmentSpace(ChoiceSpace):
                 "student": Choice((False, True)),
                 **distillation_choices(alphas, temperatures, betas, repeats),
             },
-            unpublished,
+            [values for values, refused in together if refused],
         )
 
     def decode(self, configuration: Configuration) -> Training:
@@ -127,10 +145,50 @@ class KDAugmentSpace(ChoiceSpace):
         return tuple(sorted(chosen.items()))
 
     def _options(self, chosen: Mapping[str, Any], switch: str) -> Mapping[str, Json]:
-        return self.trainer[chosen["augmentation"]] if chosen[switch] else {}
+        """Gives the trainer's options of one training, of all augmentations that may be on elsewhere."""
+        options = {name: value for one in self._listed for name, value in OFF[one].items()}
+        if chosen[switch]:
+            options |= self._on[chosen["augmentation"]]
+            if self._policies and options.get("auto_augment"):
+                options["policy_seed"] = chosen["repeat"]
+        return options
 
     def presets(self, evaluator: str) -> Mapping[str, Mapping[str, Json]]:
         """``quick`` is sized for digits; ``paper`` are the published tables, each cell a trial."""
         if evaluator != self.default_evaluator:
             return {}
         return {"quick": {"space": {"betas": [QUICK_BETA], "cutout": 4}}, "paper": PAPER_AUGMENTATION}
+
+
+def _refusal(augmentation: str, model: str) -> str:
+    """Says why the published tables do not have an augmentation of a model; empty where they have it."""
+    models = [one for published, one in AUGMENTATIONS if published == augmentation]
+    if model in models:
+        return ""
+    return f"space.published allows {augmentation} of {', '.join(models) or 'no model'}, not of {model}"
+
+
+def _check_strengths(
+    space: str,
+    augmentations: tuple[Augmentation, ...],
+    operations: int,
+    magnitude: int,
+    cutout: int,
+    cutmix: float,
+) -> None:
+    """Refuses options with which a listed augmentation would be off, or none.
+
+    Raises:
+        RequestError: With the option to change.
+    """
+    for augmentation, option, value, fits, rule in (
+        ("randaugment", "operations", operations, operations >= 1, "at least 1"),
+        ("randaugment", "magnitude", magnitude, 0 <= magnitude <= LARGEST_MAGNITUDE, f"0 to {LARGEST_MAGNITUDE}"),
+        ("cutout", "cutout", cutout, cutout >= 1, "at least 1 pixel"),
+        ("cutmix", "cutmix", cutmix, 0 < cutmix <= 1, "a probability above 0 and at most 1"),
+    ):
+        if augmentation in augmentations and not fits:
+            raise RequestError(
+                f"{option} of space {space} must be {rule} where {augmentation} is switched on and off, but got "
+                f"{value}; mend --set space.{option}, or leave {augmentation} out of space.augmentations"
+            )

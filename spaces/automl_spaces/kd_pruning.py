@@ -7,12 +7,14 @@ Perspective" (2020), section 4 and tables 1 to 3. The search space is the one sp
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from itertools import product
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from automl_core.errors import RequestError
 from automl_core.types import Configuration, Json, Value
-from automl_spaces.choices import Choice, ChoiceSpace, check_values
+from automl_spaces.choices import Choice, ChoiceSpace, check_usable, check_values
+from automl_spaces.distilling import check_distillation, check_shares, distillation_choices, distillation_of
 from automl_spaces.graph import Node
 from automl_spaces.published_kd import (
     ALPHA,
@@ -23,13 +25,18 @@ from automl_spaces.published_kd import (
     SCALE,
     SPARED,
     TEMPERATURE,
-    beta_of,
     sparsity_of,
+    written,
 )
 from automl_spaces.trainings import Distillation, Kind, Method, Phase, Pruning, Training, pruned
 
-GROUPS: Mapping[str, int] = {"resnet18": 4, "resnet34": 4, "resnet": 3, "preresnet": 3, "vgg": 4, "densenet": 0}
-"""Groups of inner layers of equal width, by what a model's name begins with; densely connected ones have none."""
+GROUPS: Mapping[str, int] = {
+    **dict.fromkeys((f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)), 3),
+    **dict.fromkeys((f"preresnet{depth}" for depth in (11, 20, 56, 110)), 3),
+    **dict.fromkeys(("resnet18", "resnet34", "vgg11", "vgg16", "vgg19"), 4),
+    **dict.fromkeys(("densenet10", "densenet22", "densenet40"), 0),
+}
+"""Groups of inner layers of equal width, by model; densely connected ones have none. Others have to be asked."""
 
 INDEPENDENT = 3
 """Groups of which each has a hyperparameter of its own."""
@@ -51,9 +58,10 @@ class KDPruningSpace(ChoiceSpace):
     """A network that is trained, pruned and fine-tuned, with a teacher of its own kind here or there.
 
     Hyperparameters: ``method``, ``model``, ``type`` of distillation, and its ``phase`` unless the type is none; with
-    ``l1-norm`` the shares that stay, as ``ratios`` such as 0.4/0.7/0.9, or by themselves as ``ratio_1`` to ``ratio_3``;
-    with the other methods the one share ``remaining``; for labels ``alpha`` and ``temperature``, for features
-    ``beta``; with several repeats ``repeat``.
+    ``l1-norm`` the shares that stay, as ``ratios`` such as 0.4/0.7/0.9, or by themselves as ``ratio_1`` to ``ratio_3``
+    (``ratio_1`` alone, for all layers, with models that are not known to have three groups of them); with the other
+    methods the one share ``remaining``; for labels ``alpha`` and ``temperature``, for features ``beta``; with several
+    repeats ``repeat``.
 
     Args:
         methods: How to prune: ``l1-norm`` (filters of inner layers), ``slimming`` (channels by their scales) or
@@ -62,7 +70,8 @@ class KDPruningSpace(ChoiceSpace):
         types: What a teacher teaches: nothing, by its output (``label``), or by its last feature map (``feature``).
         phases: When there is a teacher: before pruning, after it, both, or both with the unpruned student as second.
         ratios: For l1-norm: shares that stay in the groups of layers of equal width, such as 0.4/0.7/0.9, or one for
-            all, such as 0.5. None of them makes the shares of three groups independent, each one of ``remaining``.
+            all, such as 0.5. None of them makes the shares of three groups independent, each one of ``remaining``;
+            models that are not known to have three groups have one for all.
         remaining: Shares that stay, above 0 and at most 1.
         alphas: For labels: weights of the teacher, above 0 and at most 1; the label has the rest.
         temperatures: For labels: what both outputs are divided by (T).
@@ -85,7 +94,7 @@ class KDPruningSpace(ChoiceSpace):
         models: tuple[str, ...] = ("preresnet11",),
         types: tuple[Kind, ...] = ("none", "label", "feature"),
         phases: tuple[Around, ...] = ("pre", "post", "pre-post", "self"),
-        ratios: tuple[str, ...] = (),
+        ratios: tuple[str | float, ...] = (),
         remaining: tuple[float, ...] = (0.3, 0.5, 0.7, 0.9),
         alphas: tuple[float, ...] = (ALPHA,),
         temperatures: tuple[float, ...] = (TEMPERATURE,),
@@ -108,25 +117,39 @@ class KDPruningSpace(ChoiceSpace):
         }
         for option, values in options.items():
             check_values(self.name, option, values)
-        self._shares = {text: _parse(text) for text in ratios}
+        texts = tuple(map(str, ratios))  # numbers are shares for all groups
         if ratios:
-            check_values(self.name, "ratios", ratios)
+            check_values(self.name, "ratios", texts)
+        self._shares = {text: _parse(text) for text in texts}
         check_shares(self.name, "remaining", remaining)
         check_distillation(self.name, alphas, temperatures, betas, repeats)
         if not 0 <= sparsity < math.inf:
             raise RequestError(
                 f"sparsity must be a number of at least 0, but got {sparsity}; mend --set space.sparsity"
             )
-        super().__init__(self._hyperparameters(options, repeats), self._forbidden(methods, models, ratios, remaining))
+        if ratios and "l1-norm" not in methods:
+            raise RequestError(
+                f"ratios of space {self.name} must be given with the method l1-norm, whose groups of layers they are "
+                f"for, but methods are {', '.join(methods)}; leave them out, or give their one share by --set "
+                "space.remaining"
+            )
+        together = [
+            (values, self._refusal(values["method"], values["model"], shares))
+            for values, shares in self._settings(methods, models, remaining)
+        ]
+        check_usable(self.name, {"methods": "method", "models": "model", "ratios": "ratios"}, together)
+        super().__init__(self._hyperparameters(options, repeats), [values for values, refused in together if refused])
 
     def _hyperparameters(self, options: Mapping[str, tuple[Any, ...]], repeats: int) -> dict[str, Choice]:
         at_once: dict[str, tuple[Value, ...]] = {"method": ("slimming", "magnitude")}
         by_group: dict[str, tuple[Value, ...]] = {"method": ("l1-norm",)}
+        in_groups = by_group | {"model": [model for model in options["models"] if groups_of(model) == INDEPENDENT]}
         shares = tuple(sorted(options["remaining"]))
         if self._shares:
             groups = {"ratios": Choice(tuple(self._shares), by_group)}
         else:
-            groups = {f"ratio_{number}": Choice(shares, by_group) for number in range(1, INDEPENDENT + 1)}
+            first, *others = _ratios(INDEPENDENT)
+            groups = {first: Choice(shares, by_group)} | {name: Choice(shares, in_groups) for name in others}
         return {
             "method": Choice(options["methods"]),
             "model": Choice(options["models"]),
@@ -137,38 +160,46 @@ class KDPruningSpace(ChoiceSpace):
             **distillation_choices(options["alphas"], options["temperatures"], options["betas"], repeats),
         }
 
-    def _forbidden(
-        self,
-        methods: tuple[Method, ...],
-        models: tuple[str, ...],
-        ratios: tuple[str, ...],
-        remaining: tuple[float, ...],
-    ) -> list[dict[str, Value]]:
-        """Lists the methods, models and shares that make no sense together, or that were not published together."""
-        clauses: list[dict[str, Value]] = []
-        for method in methods:
-            for model in models:
-                pair: dict[str, Value] = {"method": method, "model": model}
-                allowed: Mapping[Value, bool]
-                if method != "l1-norm":
-                    allowed = {share: self._allows(method, model, (share,)) for share in remaining}
-                elif ratios:
-                    allowed = {text: self._allows(method, model, self._shares[text]) for text in ratios}
-                else:
-                    allowed = {"": groups_of(model) in (INDEPENDENT, None) and not self.published}
-                if not any(allowed.values()):
-                    clauses.append(pair)
-                    continue
-                name = "ratios" if method == "l1-norm" else "remaining"
-                clauses += [{**pair, name: value} for value, holds in allowed.items() if not holds]
-        return clauses
+    def _settings(
+        self, methods: tuple[Method, ...], models: tuple[str, ...], remaining: tuple[float, ...]
+    ) -> Iterator[tuple[dict[str, Any], tuple[float, ...]]]:
+        """Yields the values of hyperparameters that may not come together, and the shares that they give, if any."""
+        for method, model in product(methods, models):
+            pair = {"method": method, "model": model}
+            if method != "l1-norm":
+                yield from (({**pair, "remaining": share}, (share,)) for share in remaining)
+            elif self._shares and groups_of(model) != 0:
+                yield from (({**pair, "ratios": text}, shares) for text, shares in self._shares.items())
+            else:
+                yield pair, ()
 
-    def _allows(self, method: Method, model: str, shares: tuple[float, ...]) -> bool:
+    def _refusal(self, method: Method, model: str, shares: tuple[float, ...]) -> str:
+        """Says why a network must not be pruned so, and what would do; empty where it may be."""
         groups = groups_of(model)
-        if method == "l1-norm" and groups is not None and (groups == 0 or len(shares) not in (1, groups)):
-            return False
-        return not self.published or any(
-            (one.method, one.model, one.remaining) == (method, model, shares) for one in PRUNINGS
+        if method == "l1-norm" and groups == 0:
+            return (
+                f"{model} has no inner layers of its own, from which l1-norm could remove filters (prune it by "
+                "slimming or magnitude)"
+            )
+        if method == "l1-norm" and groups is not None and shares and len(shares) not in (1, groups):
+            return (
+                f"{model} has {groups} groups of layers of equal width, but {written(shares)} are {len(shares)} ratios "
+                f"(give {groups}, or one for all)"
+            )
+        if not self.published:
+            return ""
+        published = [one for one in PRUNINGS if one.method == method]
+        known = [one.remaining for one in published if one.model == model]
+        if not known:
+            others = ", ".join(dict.fromkeys(one.model for one in published))
+            return f"space.published allows {method} of {others}, not of {model}"
+        if shares in known:
+            return ""
+        option = "ratios" if method == "l1-norm" else "remaining"
+        allowed = f"{option}=[{', '.join(map(written, known))}]"
+        return (
+            f"space.published allows {method} of {model} with space.{allowed}, not with "
+            f"{written(shares) or 'independent shares'}"
         )
 
     def decode(self, configuration: Configuration) -> Training:
@@ -200,7 +231,8 @@ class KDPruningSpace(ChoiceSpace):
             elif self._shares:
                 shares = self._shares[chosen["ratios"]]
             else:
-                shares = tuple(chosen[f"ratio_{number}"] for number in range(1, INDEPENDENT + 1))
+                names = _ratios(INDEPENDENT if groups_of(model) == INDEPENDENT else 1)
+                shares = tuple(chosen[name] for name in names)
             return _Plan(
                 Node(model),
                 Pruning(method, shares, SPARED.get(model, ()) if method == "l1-norm" else ()),
@@ -220,61 +252,13 @@ class KDPruningSpace(ChoiceSpace):
         return {"quick": quick, "paper": PAPER_PRUNING}
 
 
-def distillation_choices(
-    alphas: tuple[float, ...], temperatures: tuple[float, ...], betas: tuple[float, ...], repeats: int
-) -> dict[str, Choice]:
-    """Gives the hyperparameters of each type of distillation, and the one that repeats trainings."""
-    label: dict[str, tuple[Value, ...]] = {"type": ("label",)}
-    choices = {
-        "alpha": Choice(tuple(sorted(alphas)), label),
-        "temperature": Choice(tuple(sorted(temperatures)), label),
-        "beta": Choice(tuple(sorted(betas)), {"type": ("feature",)}),
-    }
-    return choices | ({"repeat": Choice(tuple(range(repeats)))} if repeats > 1 else {})
+def groups_of(model: str) -> int | None:
+    """Counts a model's groups of inner layers of equal width; None where the network itself has to be asked."""
+    return GROUPS.get(model)
 
 
-def distillation_of(chosen: Mapping[str, Any]) -> Distillation:
-    """Reads how a network is taught; a weight of 0 is the published one of the model."""
-    if chosen["type"] == "label":
-        return Distillation("label", alpha=chosen["alpha"], temperature=chosen["temperature"])
-    if chosen["type"] == "feature":
-        return Distillation("feature", beta=chosen["beta"] or beta_of(chosen["model"]))
-    return Distillation()
-
-
-def check_distillation(
-    space: str, alphas: tuple[float, ...], temperatures: tuple[float, ...], betas: tuple[float, ...], repeats: int
-) -> None:
-    """Refuses numbers that no distillation can have.
-
-    Raises:
-        RequestError: With the option to change.
-    """
-    check_shares(space, "alphas", alphas)
-    for option, values, fits in (
-        ("temperatures", temperatures, all(0 < one < math.inf for one in temperatures)),
-        ("betas", betas, all(0 <= one < math.inf for one in betas)),
-    ):
-        if not fits:
-            least = "above 0" if option == "temperatures" else "of at least 0"
-            raise RequestError(
-                f"{option} of space {space} must be numbers {least}, but got {list(values)}; mend --set space.{option}"
-            )
-    if repeats < 1:
-        raise RequestError(f"repeats must be at least 1, but got {repeats}; raise --set space.repeats")
-
-
-def check_shares(space: str, option: str, values: tuple[float, ...]) -> None:
-    """Refuses what is no share.
-
-    Raises:
-        RequestError: With the option to change.
-    """
-    if not all(0 < one <= 1 for one in values):
-        raise RequestError(
-            f"{option} of space {space} must be shares above 0 and at most 1, but got {list(values)}; mend --set "
-            f"space.{option}"
-        )
+def _ratios(groups: int) -> list[str]:
+    return [f"ratio_{number}" for number in range(1, groups + 1)]
 
 
 def _parse(text: str) -> tuple[float, ...]:
@@ -285,12 +269,7 @@ def _parse(text: str) -> tuple[float, ...]:
         shares = ()
     if not shares or not all(0 < share <= 1 for share in shares):
         raise RequestError(
-            "ratios of space kd-pruning must be shares above 0 and at most 1 with / between them, such as 0.4/0.7/0.9, "
-            f"but got {text!r}; mend --set space.ratios"
+            "ratios of space kd-pruning must be shares above 0 and at most 1, one for all layers, such as 0.5, or with "
+            f"/ between those of their groups, such as 0.4/0.7/0.9, but got {text}; mend --set space.ratios"
         )
     return shares
-
-
-def groups_of(model: str) -> int | None:
-    """Counts a model's groups of inner layers of equal width; None where the network itself has to be asked."""
-    return next((count for prefix, count in GROUPS.items() if model.startswith(prefix)), None)

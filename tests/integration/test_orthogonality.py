@@ -26,8 +26,8 @@ PRUNED: dict[Phase, float] = {"none": 0.68, "pre": 0.69, "post": 0.685, "pre-pos
 def accuracy(training: Training) -> float:
     """Gives what a training ends with; the later the repetition, the better self-distillation."""
     if training.pruning is None:
-        augmented = 0.02 if training.recipe.trainer else 0.0
-        taught = 0.01 if any(teacher.recipe.trainer for teacher in training.teachers) else 0.0
+        augmented = 0.02 if any(training.recipe.trainer.values()) else 0.0
+        taught = 0.01 if any(any(teacher.recipe.trainer.values()) for teacher in training.teachers) else 0.0
         return WHOLE[kind_of(training.graph)] + augmented + taught
     phase = phase_of(training)
     return PRUNED[phase] + (0.01 * training.repeat if phase == "self" else 0.0)

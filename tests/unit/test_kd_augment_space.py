@@ -13,6 +13,7 @@ from automl_spaces.kd_augment import KDAugmentSpace
 from automl_spaces.published_kd import AUGMENTATIONS, PAPER_AUGMENTATION
 from automl_spaces.recipe import Recipe
 from automl_spaces.trainings import Training, kind_of
+from automl_vision import TrainerSettings
 
 LABEL = {"model": "resnet8", "type": "label", "alpha": 0.9, "temperature": 4.0}
 
@@ -22,8 +23,9 @@ LABEL = {"model": "resnet8", "type": "label", "alpha": 0.9, "temperature": 4.0}
 def test_each_switch_is_its_own_trainings(teacher: bool, student: bool) -> None:
     space = KDAugmentSpace()
     training = space.decode({**LABEL, "augmentation": "cutmix", "teacher": teacher, "student": student})
-    assert training.recipe.trainer == ({"cutmix": 0.5} if student else {})
-    assert training.teachers == (Training(Recipe(alone("resnet8"), {"cutmix": 0.5} if teacher else {})),)
+    on, off = {"auto_augment": "", "cutmix": 0.5}, {"auto_augment": "", "cutmix": 0.0}
+    assert training.recipe.trainer == (on if student else off)
+    assert training.teachers == (Training(Recipe(alone("resnet8"), on if teacher else off)),)
     assert training.graph.edges[1] == Edge(2, 1, weight=0.9, options={"temperature": 4.0})
     assert training.origin is None
     assert Training.from_json(training.to_json()) == training
@@ -48,7 +50,34 @@ def test_augmentations_are_options_of_the_trainer(augmentation: str, trainer: di
         cutmix=0.25,
     )
     chosen = {"augmentation": augmentation, "model": "resnet8", "type": "none", "student": True}
-    assert space.decode(chosen) == Training(Recipe(alone("resnet8"), trainer))
+    off = {"auto_augment": "", "augmentations": 0, "cutout": 0, "cutmix": 0.0}
+    assert space.decode(chosen) == Training(Recipe(alone("resnet8"), off | trainer))
+    assert space.decode({**chosen, "student": False}) == Training(Recipe(alone("resnet8"), off))
+
+
+def test_what_is_switched_off_is_off_whatever_the_studys_trainer_has() -> None:
+    own = TrainerSettings(auto_augment="svhn", augmentations=1, cutout=4, cutmix=1.0)
+    space = KDAugmentSpace(("autoaugment", "randaugment", "cutout", "cutmix"))
+    off = [
+        space.decode({**LABEL, "augmentation": one, "teacher": False, "student": False})
+        for one in ("autoaugment", "randaugment", "cutout", "cutmix")
+    ]
+    assert off == [off[0]] * 4, "one training, whatever is not switched on"
+    for training in (off[0], off[0].teachers[0]):
+        assert own.replaced(training.recipe.trainer) == TrainerSettings()
+
+
+def test_a_random_policy_is_that_of_a_repetition() -> None:
+    chosen = {**LABEL, "augmentation": "autoaugment", "teacher": True, "student": True}
+    training = KDAugmentSpace(repeats=2).decode({**chosen, "repeat": 1})
+    on = {"auto_augment": "random", "cutmix": 0.0, "policy_seed": 1}
+    assert training.recipe.trainer == training.teachers[0].recipe.trainer == on
+    assert TrainerSettings().replaced(on).policy_seed == 1
+    learned = KDAugmentSpace(repeats=2, policy="svhn").decode({**chosen, "repeat": 1})
+    once = KDAugmentSpace().decode(chosen)
+    off = KDAugmentSpace(repeats=2).decode({**chosen, "student": False, "repeat": 1})
+    for one in (learned, once, off):
+        assert "policy_seed" not in one.recipe.trainer
 
 
 def test_feature_distillation_takes_the_models_weight() -> None:
@@ -82,7 +111,9 @@ def test_the_published_tables_are_the_grid_of_preset_paper() -> None:
     used = {
         (name, one.model.model)
         for one in trainings
-        for name in {*one.recipe.trainer, *(name for teacher in one.teachers for name in teacher.recipe.trainer)}
+        for training in (one, *one.teachers)
+        for name, value in training.recipe.trainer.items()
+        if value
     }
     assert used == {(name.replace("auto", "auto_"), model) for name, model in AUGMENTATIONS}
     assert PAPER_AUGMENTATION["max_budget"] == 300
@@ -93,7 +124,20 @@ def test_the_published_tables_are_the_grid_of_preset_paper() -> None:
     ("options", "reason"),
     [
         ({"augmentations": ()}, "augmentations .* at least one choice"),
-        ({"published": True}, "none of augmentation, model go together"),
+        (
+            {"published": True},
+            "it allows none: .*cutmix of pyramidnet-110-64, .*, not of resnet8; mend --set space.aug",
+        ),
+        (
+            {"published": True, "models": ("pyramidnet-200-240", "pyramidnet-200-300", "resnet8")},
+            r"no configuration has resnet8 .space.models.: .*models=\[pyramidnet-200-240, pyramidnet-200-300\]'",
+        ),
+        ({"augmentations": ("cutout",), "cutout": 0}, "cutout .* at least 1 pixel where cutout .* but got 0; mend"),
+        ({"cutmix": 0.0}, "cutmix .* above 0 and at most 1 .* but got 0.0; mend --set space.cutmix"),
+        ({"cutmix": 1.5}, "but got 1.5"),
+        ({"augmentations": ("randaugment",), "magnitude": 31}, "magnitude .* 0 to 30 .* but got 31"),
+        ({"augmentations": ("randaugment",), "magnitude": -1}, "magnitude .* but got -1"),
+        ({"augmentations": ("randaugment",), "operations": 0}, "operations .* at least 1"),
         ({"alphas": (1.5,)}, "alphas .* at most 1"),
         ({"repeats": -1}, "repeats must be at least 1"),
     ],
@@ -101,6 +145,13 @@ def test_the_published_tables_are_the_grid_of_preset_paper() -> None:
 def test_options_that_give_no_space_are_refused(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(RequestError, match=reason):
         KDAugmentSpace(**options)
+
+
+def test_what_is_not_listed_may_be_anything() -> None:
+    space = KDAugmentSpace(("autoaugment",), cutout=0, cutmix=0.0, magnitude=99, operations=0)
+    assert set(
+        space.decode({**LABEL, "augmentation": "autoaugment", "teacher": False, "student": True}).recipe.trainer
+    ) == {"auto_augment"}
 
 
 @pytest.mark.parametrize(

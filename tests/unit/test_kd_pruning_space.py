@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from automl_core import RequestError
+from automl_core.options import validate
+from automl_core.plugins import get_registry
 from automl_kd_pruning.layers import Structure
 from automl_spaces.graph import Edge, Node
-from automl_spaces.kd_pruning import KDPruningSpace, groups_of
+from automl_spaces.kd_pruning import GROUPS, KDPruningSpace, groups_of
 from automl_spaces.published_kd import PAPER_PRUNING, PRUNINGS, beta_of, written
 from automl_spaces.trainings import Pruning, Training, kind_of, phase_of
 from automl_vision import TrainerSettings
@@ -151,14 +154,58 @@ def test_shares_of_groups_are_independent_unless_they_are_given_together() -> No
 def test_what_makes_no_sense_together_is_never_drawn() -> None:
     space = KDPruningSpace(models=("densenet10", "vgg11", "resnet8"), types=("none",))
     pairs = {(one["method"], one["model"]) for one in space.enumerate()}
-    assert ("l1-norm", "resnet8") in pairs
-    assert not {("l1-norm", "densenet10"), ("l1-norm", "vgg11")} & pairs
-    assert ("slimming", "densenet10") in pairs
+    assert {("l1-norm", "resnet8"), ("l1-norm", "vgg11"), ("slimming", "densenet10")} <= pairs
+    assert ("l1-norm", "densenet10") not in pairs
     with pytest.raises(RequestError, match="method=l1-norm and model=densenet10 must not come together"):
-        space.decode({**FREE, "model": "densenet10", "type": "none"})
-    one_for_all = KDPruningSpace(methods=("l1-norm",), models=("vgg11", "resnet8"), ratios=("0.5", "0.4/0.7/0.9"))
-    pairs = {(one["model"], one["ratios"]) for one in one_for_all.enumerate()}
+        space.decode({"method": "l1-norm", "model": "densenet10", "ratio_1": 0.3, "type": "none"})
+    several = KDPruningSpace(methods=("l1-norm",), models=("vgg11", "resnet8"), ratios=("0.5", "0.4/0.7/0.9"))
+    pairs = {(one["model"], one["ratios"]) for one in several.enumerate()}
     assert pairs == {("vgg11", "0.5"), ("resnet8", "0.5"), ("resnet8", "0.4/0.7/0.9")}
+
+
+def test_models_whose_groups_are_not_known_to_be_three_have_one_share_for_all_layers() -> None:
+    space = KDPruningSpace(models=("resnet8", "vgg11", "resnetmine", "mobilenetv2"), remaining=(0.5, 0.9))
+    chosen = {"method": "l1-norm", "type": "none", "ratio_1": 0.5}
+    for model in ("vgg11", "resnetmine", "mobilenetv2"):
+        training = space.decode({**chosen, "model": model})
+        assert training.pruning == Pruning("l1-norm", (0.5,))
+        with pytest.raises(RequestError, match=r"ratio_2 .* with method in l1-norm and model in resnet8 alone"):
+            space.decode({**chosen, "model": model, "ratio_2": 0.5, "ratio_3": 0.5})
+    with pytest.raises(RequestError, match="must give ratio_2"):
+        space.canonical({**chosen, "model": "resnet8"})
+    assert Counter(
+        one["model"] for one in space.enumerate() if one["type"] == "none" and one["method"] == "l1-norm"
+    ) == {
+        "resnet8": 2**3,
+        "vgg11": 2,
+        "resnetmine": 2,
+        "mobilenetv2": 2,
+    }
+    mine = KDPruningSpace(models=("resnetmine",))
+    assert "ratio_2" not in mine.config_space
+    given = KDPruningSpace(models=("resnetmine",), methods=("l1-norm",), ratios=("0.5/0.9",), types=("none",))
+    (only,) = map(given.decode, given.enumerate())
+    assert only.pruning == Pruning("l1-norm", (0.5, 0.9)), "the network itself says whether they fit"
+
+
+def test_ratios_are_numbers_or_text() -> None:
+    space = KDPruningSpace(models=("resnet8",), methods=("l1-norm",), types=("none",), ratios=(0.5, "0.4/0.7/0.9", 1.0))
+    found = {one["ratios"]: space.decode(one).pruning for one in space.enumerate()}
+    assert found == {
+        "0.5": Pruning("l1-norm", (0.5,)),
+        "0.4/0.7/0.9": Pruning("l1-norm", (0.4, 0.7, 0.9)),
+        "1.0": Pruning("l1-norm", (1.0,)),
+    }
+    given = validate(KDPruningSpace, {"ratios": [0.5, "0.4/0.7/0.9"]}, "space kd-pruning")
+    assert given == {"ratios": (0.5, "0.4/0.7/0.9")}
+    with pytest.raises(RequestError, match=r"must be list of str \| float"):
+        validate(KDPruningSpace, {"ratios": [True]}, "space kd-pruning")
+
+
+def test_all_registered_models_of_these_families_are_in_the_table() -> None:
+    families = re.compile(r"(pre)?resnet|vgg|densenet")
+    registered = {name for name in get_registry().names("model") if families.match(name)}
+    assert registered == set(GROUPS)
 
 
 @pytest.mark.parametrize("model", ["resnet8", "resnet18", "resnet34", "preresnet11", "vgg11", "vgg16", "densenet10"])
@@ -166,7 +213,7 @@ def test_groups_are_those_that_the_networks_have(model: str) -> None:
     sizes = Sizes(channels=1, classes=10, image_size=(32, 32))
     widths = {layer.width for layer in Structure(build_empty(Node(model), sizes), 1, model).inner}
     assert groups_of(model) == len(widths)
-    assert groups_of("wrn-10-1") is None
+    assert [groups_of(other) for other in ("wrn-10-1", "resnet50", "resnet8x", "resnetfoo")] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -175,15 +222,55 @@ def test_groups_are_those_that_the_networks_have(model: str) -> None:
         ({"models": ()}, "models .* at least one choice"),
         ({"types": ("label", "label")}, "holds label more than once"),
         ({"remaining": (0.5, 0.0)}, "remaining .* above 0 and at most 1"),
-        ({"ratios": ("0.4-0.7",)}, "such as 0.4/0.7/0.9, but got '0.4-0.7'"),
+        ({"ratios": ("0.4-0.7",)}, "such as 0.4/0.7/0.9, but got 0.4-0.7"),
+        ({"ratios": (1.5,)}, "above 0 and at most 1, .* but got 1.5; mend --set space.ratios"),
+        ({"ratios": (0.5, "0.5")}, "holds 0.5 more than once"),
+        (
+            {"ratios": (0.5,), "methods": ("slimming",)},
+            "ratios .* with the method l1-norm, .* methods are slimming; leave",
+        ),
         ({"ratios": ("0.4/1.7/0.9",)}, "above 0 and at most 1"),
         ({"alphas": (0.0,)}, "alphas .* above 0 and at most 1"),
         ({"temperatures": (0.0,)}, "temperatures .* above 0"),
         ({"betas": (-1.0,)}, "betas .* at least 0"),
         ({"sparsity": -1e-4}, "sparsity must be"),
         ({"repeats": 0}, "repeats must be at least 1"),
-        ({"methods": ("l1-norm",), "models": ("densenet40",)}, "none of method, model go together"),
-        ({"published": True}, "go together"),
+        (
+            {"methods": ("l1-norm",), "models": ("densenet40",)},
+            "allows none: densenet40 has no inner layers of its own, .* by slimming or magnitude.; mend --set space.m",
+        ),
+        (
+            {"methods": ("l1-norm",), "models": ("resnet8", "densenet10")},
+            r"no configuration has densenet10 .space.models.: densenet10 has .* --set 'space.models=\[resnet8\]'$",
+        ),
+        (
+            {"models": ("densenet10",)},
+            r"no configuration has l1-norm .space.methods.: .* --set 'space.methods=\[slimming, magnitude\]'$",
+        ),
+        (
+            {"methods": ("l1-norm",), "ratios": ("0.4/0.7",)},
+            "allows none: preresnet11 has 3 groups .* 0.4/0.7 are 2 ratios .give 3, or one for all.; .*space.ratios",
+        ),
+        (
+            {"models": ("resnet8", "vgg11"), "ratios": (0.5, "0.4/0.7", "0.4/0.7/0.9")},
+            "no configuration has 0.4/0.7 .space.ratios.: resnet8 has 3 .*; vgg11 has 4 .*=.0.5, 0.4/0.7/0.9.'$",
+        ),
+        (
+            {"methods": ("l1-norm",), "models": ("vgg11",), "ratios": ("0.4/0.7/0.9",)},
+            "allows none: vgg11 has 4 groups .* are 3 ratios .give 4, or one",
+        ),
+        (
+            {"published": True},
+            "slimming of vgg19, preresnet56, densenet40, not of preresnet11; .* mend --set space.meth",
+        ),
+        (
+            {"published": True, "methods": ("l1-norm",), "models": ("resnet56",)},
+            r"l1-norm of resnet56 with space.ratios=\[0.4/0.7/0.9, 0.5/0.6/0.7\], not with independent shares",
+        ),
+        (
+            {**PAPER_PRUNING["space"], "models": ("resnet56",)},
+            r"magnitude .space.methods. and 0.8/0.8/0.8 .space.ratios.: .* 'space.methods=\[l1-norm\]' --set 'space.r",
+        ),
     ],
 )
 def test_options_that_give_no_space_are_refused(options: dict[str, Any], reason: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import pytest
 from click import unstyle
 
+from automl_core.types import Value
 from automl_kd_pruning.measured import Cell, Measured, Results
 from automl_kd_pruning.orthogonality import Orthogonality, augmentation_rows, gains, pruning_rows
 from automl_kd_pruning.surplus import Surplus, bootstrap, surplus
@@ -106,7 +108,7 @@ def test_other_weights_are_other_rows() -> None:
         ("label", 0.9, 4.0),
         ("feature", 50.0),
     ]
-    printed = text(Orthogonality(("s",), "digits", 4, "epochs", tuple(rows), (), tuple(gains(runs)), {}))
+    printed = text(Orthogonality(("s",), "digits", 4, "epochs", {}, tuple(rows), (), tuple(gains(runs)), {}))
     assert "label 0.5 4" in printed
     assert "feature 50" not in printed
     assert "resnet8, l1-norm, 40/70/90 % remain latency 2 ms 1 ms 50 %" in " ".join(printed.split())
@@ -139,9 +141,45 @@ def test_tables_of_augmentation_share_what_is_not_augmented() -> None:
         (("cutout",), "none"): [0.50, None],
         (("cutout",), "label"): [0.60, None, None, 0.63],
     }
-    printed = text(Orthogonality(("s",), "digits", 4, "epochs", (), tuple(rows.values()), (), {}))
+    printed = text(Orthogonality(("s",), "digits", 4, "epochs", {}, (), tuple(rows.values()), (), {}))
     assert "resnet8, cutmix 0.5" in printed
     assert max(map(len, unstyle(printed).splitlines())) <= 80
+
+
+def augmented(space: KDAugmentSpace, accuracy: float, **chosen: Value) -> Measured:
+    training = space.decode({"model": "resnet8", "type": "none", **chosen})
+    return Measured(replace(training, repeat=0), (0, training.repeat), {"accuracy": accuracy})
+
+
+def test_switches_are_read_beside_what_the_studies_trainer_has_anyway() -> None:
+    own = {"cutmix": 1.0, "cutout": 2, "augmentations": 0, "magnitude": 5, "lr": 0.1}
+    mixing, cutting = KDAugmentSpace(("cutmix",)), KDAugmentSpace(("randaugment", "cutout"))
+    runs = [
+        augmented(mixing, 0.5, augmentation="cutmix", student=False),
+        augmented(mixing, 0.6, augmentation="cutmix", student=True),
+        augmented(cutting, 0.7, augmentation="cutout", student=False),
+        augmented(cutting, 0.8, augmentation="randaugment", student=True),
+    ]
+    rows = augmentation_rows(Results(runs, []), own)
+    assert [(row.augmentation, row.beside, [cell.mean for cell in row.cells.values()]) for row in rows] == [
+        ({"augmentations": 2, "magnitude": 9}, {"cutmix": 1.0}, [0.7, 0.8]),
+        ({"cutmix": 0.5}, {"cutout": 2}, [0.5, 0.6]),
+    ]
+    printed = text(Orthogonality(("s",), "digits", 4, "epochs", {"cutmix": 1.0}, (), tuple(rows), (), {}))
+    assert "Augmentation of all trainings, by the studies' own trainer: cutmix 1." in printed
+    lines = unstyle(printed).splitlines()
+    assert {"resnet8, augmentations 2, magnitude 9", "resnet8, cutmix 0.5 (all with cutout 2)"} <= set(lines)
+
+
+def test_repetitions_with_policies_of_their_own_are_one_row() -> None:
+    space = KDAugmentSpace(("autoaugment",), repeats=2)
+    runs = [
+        augmented(space, 0.5 + 0.1 * repeat, augmentation="autoaugment", student=True, repeat=repeat)
+        for repeat in range(2)
+    ]
+    (row,) = augmentation_rows(Results(runs, []))
+    assert row.augmentation == {"auto_augment": "random"}
+    assert row.cells[False, True].values == {(0, 0): 0.5, (0, 1): 0.6}
 
 
 def test_accuracies_are_written_in_percent_with_their_deviation_where_there_is_one() -> None:
