@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from automl_core.errors import RequestError
+from automl_core.errors import RequestError, unknown
 from automl_core.options import validate
+from automl_core.plugins import get_registry
 from automl_vision.models import ClassifierModule, build_model
 
 WEIGHTS = "model.safetensors"
@@ -111,6 +112,10 @@ def load_network(directory: Path) -> tuple[ClassifierModule, ModelCard]:
         RequestError: When files are missing or corrupt, or the model is not registered here.
     """
     card = read_card(directory)
+    known = get_registry().names("model")
+    if card.model not in known:
+        hint = f"a plugin that is not installed here may bring {card.model!r}; 'automl plugins' lists those that are"
+        raise unknown("model", card.model, known, hint)
     network = build_model(card.model, card.channels, card.classes, options=card.options, seed=0)
     path = directory / WEIGHTS
     try:

@@ -134,3 +134,4 @@ def test_what_is_missing_or_corrupt_is_refused_in_one_line(exported: Path, how: 
     with pytest.raises(RequestError) as caught:
         automl_vision.load_exported(exported)
     assert "\n" not in str(caught.value)
+    assert ("a plugin that is not installed here may bring 'resnet9'" in str(caught.value)) is (how == "unknown model")
