@@ -36,7 +36,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: Collectio
 
 
 def _wrapped(head: str, last: str) -> str:
-    room = max(_width() - len(head), NARROWEST)
+    room = max(width() - len(head), NARROWEST)
     if len(last) <= room:
         return (head + last).rstrip()
     return textwrap.fill(last, len(head) + room, initial_indent=head, subsequent_indent=" " * len(head))
@@ -44,8 +44,8 @@ def _wrapped(head: str, last: str) -> str:
 
 def note(text: str) -> str:
     """Wraps a sentence or two."""
-    return textwrap.fill(text, max(_width(), NARROWEST), break_on_hyphens=False, break_long_words=False)
+    return textwrap.fill(text, max(width(), NARROWEST), break_on_hyphens=False, break_long_words=False)
 
 
-def _width() -> int:
+def width() -> int:
     return shutil.get_terminal_size().columns

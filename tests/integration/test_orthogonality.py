@@ -139,11 +139,12 @@ def test_it_is_printed_in_percent_and_eighty_columns(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "resnet8, magnitude, 50 % remain" in lines
-    assert "type unpruned tuned/pre post pre-post self surplus" in lines
-    assert "none 70.00±0.00 68.00±0.00 - - - -" in lines
-    assert "label 74.00±0.00 69.00±0.00 68.50±0.00 71.00±0.00 73.50±1.00 1.50" in lines
-    assert any(line.startswith("resnet8, magnitude, 50 % remain label 1.50 ") and line.endswith(" 3") for line in lines)
-    assert "resnet8, magnitude, 50 % remain params 1 k 640 64 %" in lines
+    assert lines.count("resnet8, magnitude, 50 % remain") == 3, "once above each table"
+    assert "distilled n unpruned tuned/pre post pre-post self" in lines
+    assert "without 3 70.00±0.00 68.00±0.00 - - -" in lines
+    assert "label 3 74.00±0.00 69.00±0.00 68.50±0.00 71.00±0.00 73.50±1.00" in lines
+    assert "label 3 1.50 0.50 to 2.50" in lines
+    assert "params 27 1 k 640 64 %" in lines
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -158,7 +159,7 @@ def test_a_seed_is_a_studys_seed_and_a_repetition(tmp_path: Path) -> None:
     assert scratch["fine_tuned"]["seeds"] == 2
     assert feature["surplus"]["interval"] is None
     printed = [" ".join(line.split()) for line in ask(tmp_path, "labels", "features").stdout.splitlines()]
-    assert "resnet8, magnitude, 50 % remain feature 1.50 - 1" in printed
+    assert "feature 1 1.50 one seed" in printed
 
 
 def test_what_stopped_early_is_left_out_and_said(tmp_path: Path) -> None:
@@ -193,8 +194,8 @@ def test_the_tables_of_augmentation(tmp_path: Path) -> None:
     ]
     lines = [" ".join(line.split()) for line in ask(tmp_path, "augmented").stdout.splitlines()]
     assert "resnet8, cutmix 0.5" in lines
-    assert "type no/no no/yes yes/no yes/yes" in lines
-    assert "feature 73.00±0.00 75.00±0.00 74.00±0.00 76.00±0.00" in lines
+    assert "distilled n no/no no/yes yes/no yes/yes" in lines
+    assert "feature 2 73.00±0.00 75.00±0.00 74.00±0.00 76.00±0.00" in lines
 
 
 def test_studies_that_do_not_fit_are_refused(tmp_path: Path) -> None:

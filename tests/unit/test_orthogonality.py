@@ -108,10 +108,14 @@ def test_other_weights_are_other_rows() -> None:
         ("label", 0.9, 4.0),
         ("feature", 50.0),
     ]
-    printed = text(Orthogonality(("s",), "digits", 4, "epochs", {}, tuple(rows), (), tuple(gains(runs)), {}))
+    printed = text(Orthogonality(("s",), "digits", 1, "epochs", {}, tuple(rows), (), tuple(gains(runs)), {}))
     assert "label 0.5 4" in printed
     assert "feature 50" not in printed
-    assert "resnet8, l1-norm, 40/70/90 % remain latency 2 ms 1 ms 50 %" in " ".join(printed.split())
+    told = [" ".join(line.split()) for line in unstyle(printed).splitlines()]
+    assert any(line.startswith("latency ") and line.endswith(" 2 ms 1 ms 50 %") for line in told)
+    assert "latency is that of a single image, which is noisy for small networks" in printed
+    assert told.count("resnet8, l1-norm, 40/70/90 % remain") == 2, "once above its table and once above its gains"
+    assert "budget of candidates: 1 epoch." in told[3]
 
 
 def test_a_candidates_own_result_goes_before_that_of_support() -> None:
@@ -180,6 +184,21 @@ def test_repetitions_with_policies_of_their_own_are_one_row() -> None:
     (row,) = augmentation_rows(Results(runs, []))
     assert row.augmentation == {"auto_augment": "random"}
     assert row.cells[False, True].values == {(0, 0): 0.5, (0, 1): 0.6}
+
+
+def test_tables_keep_to_the_width_and_tell_how_many_seeds_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = [(0, repeat) for repeat in range(3)]
+    runs = [measured("label", phase, 0.2 + 0.3 * seed[1], seed) for phase in ("pre", "post", "self") for seed in seeds]
+    runs += [measured("label", "pre-post", 0.5), measured("label", "pre-post", 0.9, (0, 1))]
+    found = Orthogonality(
+        ("s" * 30, "t" * 30), "digits", 4, "epochs", {}, tuple(pruning_rows(Results(runs, []))), (), (), {}
+    )
+    for columns, cell in ((80, "50.00±30.00"), (72, "50.0±30.0"), (62, "50±30")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = unstyle(text(found)).splitlines()
+        assert max(map(len, lines)) <= columns
+        (row,) = [line.split() for line in lines if line.startswith("  label ")]
+        assert row[:2] == ["label", "2-3"] and cell in row
 
 
 def test_accuracies_are_written_in_percent_with_their_deviation_where_there_is_one() -> None:
