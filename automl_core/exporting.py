@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import automl_core
 from automl_core.errors import RequestError, reason
-from automl_core.interfaces import Context, Dataset
+from automl_core.interfaces import Context, Dataset, Description
 from automl_core.journal import TrialUpdate
 from automl_core.records import UNDER_WAY, TrialRow, plain
 from automl_core.retraining import LABEL, candidate, refuse_untrained, sized_space
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = "description.json"
 CARD = "README.md"
+PICTURE = "graph.svg"
 
 
 def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
@@ -39,19 +40,20 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
     Args:
         study: A study that has been run.
         directory: Where to; must not exist, or be empty.
-        trial: The candidate; the best one when None.
+        trial: The candidate, or a finished support trial (a teacher, a control, one retraining); the best candidate
+            when None.
 
     Returns:
-        JSON: ``directory``, ``files``, ``trial``, ``retrained``.
+        JSON: ``directory``, ``files``, ``trial``, ``label`` (empty for a candidate), ``retrained``.
 
     Raises:
         RequestError: When the directory is in use, or the trial's weights are gone.
     """
     refuse_untrained(study, "an export")
-    chosen = candidate(study, trial)
+    support = trial is not None and any(row.number == trial and row.role == "support" for row in study.record.trials())
+    chosen = _finished(study, trial, "an export") if support and trial is not None else candidate(study, trial)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RequestError(f"an export needs a new or empty directory, but {directory} is not; choose another")
-    retrained = _retrained(study, chosen.number)
     temporary = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -61,29 +63,49 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
             f"an export needs a directory that can be made, but {directory}: {error.strerror}; choose another"
         ) from error
     try:
-        if retrained:
-            _copy_artefact(study, retrained[0], temporary)
-        else:
-            _from_checkpoint(study, chosen, temporary)
-        setting = retrained[0].instruction["setting"] if retrained else {}
-        description = sized_space(study, setting).decode(chosen.configuration)
-        document = {
-            "space": study.spec.space.name,
-            "configuration": dict(chosen.configuration),
-            "description": description.to_json(),
-        }
-        (temporary / DESCRIPTION).write_text(json.dumps(plain(document), indent=2) + "\n")
-        picture = study.assembly.evaluator.picture(description, chosen.metrics)
-        if picture is not None:
-            (temporary / "graph.svg").write_text(picture)
-        (temporary / CARD).write_text(_card(study, chosen, retrained, picture is not None))
+        retrained = _write_support(study, chosen, temporary) if support else _write_candidate(study, chosen, temporary)
         if directory.exists():
             directory.rmdir()
         temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     files = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    return {"directory": str(directory), "files": files, "trial": chosen.number, "retrained": bool(retrained)}
+    told = {"trial": chosen.number, "label": chosen.label, "retrained": retrained}
+    return {"directory": str(directory), "files": files, **told}
+
+
+def _write_candidate(study: Study, chosen: TrialRow, directory: Path) -> bool:
+    """Writes all files of a candidate, and tells whether the weights are those of a retraining."""
+    retrained = _retrained(study, chosen.number)
+    if retrained:
+        _copy_artefact(study, retrained[0].number, directory)
+    else:
+        _from_checkpoint(study, chosen, directory)
+    setting = retrained[0].instruction["setting"] if retrained else {}
+    description = sized_space(study, setting).decode(chosen.configuration)
+    picture = _describe(study, {"configuration": dict(chosen.configuration)}, description, chosen, directory)
+    (directory / CARD).write_text(_card(study, chosen, retrained, picture))
+    return bool(retrained)
+
+
+def _write_support(study: Study, chosen: TrialRow, directory: Path) -> bool:
+    """Writes all files of a support trial, and tells whether it is trained for good."""
+    told = _artefact(study, chosen, "an export")[1]
+    _copy_artefact(study, chosen.number, directory)
+    description = study.assembly.workbench(told["setting"]).evaluator.parse(told["description"])
+    picture = _describe(study, {"trained": chosen.label}, description, chosen, directory)
+    (directory / CARD).write_text(_support_card(study, chosen, told, picture))
+    return bool(told["split"] == "final")
+
+
+def _describe(study: Study, what: Json, description: Description, chosen: TrialRow, directory: Path) -> bool:
+    """Writes the description and, where there is one, its picture; tells whether there is."""
+    document = {"space": study.spec.space.name, **what, "description": description.to_json()}
+    (directory / DESCRIPTION).write_text(json.dumps(plain(document), indent=2) + "\n")
+    picture = study.assembly.evaluator.picture(description, chosen.metrics)
+    if picture is not None:
+        (directory / PICTURE).write_text(picture)
+    return picture is not None
 
 
 @dataclass(frozen=True)
@@ -120,33 +142,38 @@ def exported(study: Study, trial: int | None = None) -> Iterator[Exported]:
             its own, or whose weights are gone.
     """
     refuse_untrained(study, "a look at a trained network")
-    chosen = _finished(study, study.best.trial if trial is None else trial)
+    chosen = _finished(study, study.best.trial if trial is None else trial, "a look at a trained network")
     retrained = _retrained(study, chosen.number) if chosen.role == "candidate" else []
     if retrained and not _checkpoints(study, chosen.number):
         log.warning(
             "the checkpoint of trial %d was not kept; trial %d, its first retraining, is taken in its place",
             *(chosen.number, retrained[0].number),
         )
-        chosen = _finished(study, retrained[0].number)
+        chosen = _finished(study, retrained[0].number, "a look at a trained network")
     if chosen.role == "candidate":
         with TemporaryDirectory(prefix="automl-export-") as directory:
             _from_checkpoint(study, chosen, Path(directory), "a look at a trained network")
             yield Exported(Path(directory), chosen, study.assembly.dataset)
         return
+    key, told = _artefact(study, chosen, "a look at a trained network")
+    yield Exported(study.store.directory(key), chosen, study.assembly.workbench(told["setting"]).dataset, told)
+
+
+def _artefact(study: Study, chosen: TrialRow, what: str) -> tuple[str, Json]:
+    """Gives the key of a finished support trial's artefact, and what it was told to train."""
     begun = study.record.journal.begun(chosen.number)
     key = f"artefacts/{begun['address']}"
     if begun["address"] is None:
         raise RequestError(
-            f"a look at a trained network needs one that is exported, but trial {chosen.number} ({chosen.label}) is "
-            "what the searcher trains of its own; choose a candidate, or retrain one"
+            f"{what} needs a network that is kept, but trial {chosen.number} ({chosen.label}) is what the searcher "
+            "trains of its own; choose a candidate, or retrain one"
         )
     if not study.store.has(key):
         raise RequestError(
-            f"a look at a trained network needs weights, but those of trial {chosen.number} ({chosen.label}) are not "
-            f"in {study.store.location} any more; 'automl retrain {study.name}' trains new ones"
+            f"{what} needs weights, but those of trial {chosen.number} ({chosen.label}) are not in "
+            f"{study.store.location} any more; 'automl retrain {study.name}' trains new ones"
         )
-    told = begun["job"]["instruction"]
-    yield Exported(study.store.directory(key), chosen, study.assembly.workbench(told["setting"]).dataset, told)
+    return key, begun["job"]["instruction"]
 
 
 def with_weights(study: Study) -> list[TrialRow]:
@@ -167,7 +194,7 @@ def with_weights(study: Study) -> list[TrialRow]:
     return [row for row in study.record.trials() if _is_finished(row) and kept(row)]
 
 
-def _finished(study: Study, number: int) -> TrialRow:
+def _finished(study: Study, number: int, what: str) -> TrialRow:
     rows = {row.number: row for row in study.record.trials()}
     if number not in rows:
         raise RequestError(
@@ -177,14 +204,14 @@ def _finished(study: Study, number: int) -> TrialRow:
     row = rows[number]
     if row.status in OVER:
         raise RequestError(
-            f"a look at a trained network needs a trial that ended with a value, but trial {number} is {row.status}"
+            f"{what} needs a trial that ended with a value, but trial {number} is {row.status}"
             + (f" ({reason(row.error)})" if row.error else "")
             + f"; 'automl show {study.name}' lists others"
         )
     if not _is_finished(row):
         raise RequestError(
-            f"a look at a trained network needs a finished trial, but trial {number} is {row.status}; wait for it, or "
-            f"go on with 'automl resume {study.name}'"
+            f"{what} needs a finished trial, but trial {number} is {row.status}; wait for it, or go on with "
+            f"'automl resume {study.name}'"
         )
     return row
 
@@ -210,10 +237,10 @@ def _kind(trial: TrialUpdate) -> tuple[int, str]:
     return trial.budget, json.dumps(trial.instruction["setting"], sort_keys=True)
 
 
-def _copy_artefact(study: Study, trial: TrialUpdate, directory: Path) -> None:
+def _copy_artefact(study: Study, number: int, directory: Path) -> None:
     from automl_core.engine.worker import OUTCOME
 
-    address = study.record.journal.begun(trial.number)["address"]
+    address = study.record.journal.begun(number)["address"]
     source = study.store.directory(f"artefacts/{address}")
     shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, OUTCOME))
 
@@ -261,7 +288,7 @@ def _card(study: Study, chosen: TrialRow, retrained: list[TrialUpdate], picture:
         "",
     ]
     if picture:
-        lines += ["![the graph](graph.svg)", ""]
+        lines += [f"![the graph]({PICTURE})", ""]
     lines += ["| measured | on | value |", "|---|---|---|"]
     budget = f"{chosen.budget} {spec.unit}"
     lines += [f"| {name} | validation, search, {budget} | {_number(value)} |" for name, value in chosen.metrics.items()]
@@ -275,6 +302,26 @@ def _card(study: Study, chosen: TrialRow, retrained: list[TrialUpdate], picture:
     weights = "the first retraining, on training + validation data" if retrained else "the search, on training data"
     lines += ["", f"The weights are those of {weights}.", "", "Configuration:", "", "```json"]
     return "\n".join([*lines, json.dumps(dict(chosen.configuration), indent=2), "```", ""])
+
+
+def _support_card(study: Study, chosen: TrialRow, told: Json, picture: bool) -> str:
+    spec = study.spec
+    data = spec.dataset.name if spec.dataset is not None else "no data set"
+    where = (told["setting"].get("dataset") or {}).get("name", data)
+    trained, measured = ("training + validation", "test") if told["split"] == "final" else ("training", "validation")
+    lines = [
+        f"# {chosen.label}, trial {chosen.number} of study {spec.name}",
+        "",
+        f"A network beside those of the search in the space `{spec.space.name}`, trained on {trained} data of "
+        f"`{where}`, seed {spec.seed}, with automl-graph {automl_core.__version__}.",
+        "",
+        *([f"![the graph]({PICTURE})", ""] if picture else []),
+        "| measured | on | value |",
+        "|---|---|---|",
+    ]
+    budget = f"{chosen.budget} {spec.unit}"
+    lines += [f"| {name} | {measured}, after {budget} | {_number(value)} |" for name, value in chosen.metrics.items()]
+    return "\n".join([*lines, ""])
 
 
 def _number(value: float | None) -> str:

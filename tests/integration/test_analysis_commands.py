@@ -82,6 +82,23 @@ def test_candidates_and_support_trials_come_back_as_they_were_measured(workspace
         assert float(hits.float().mean()) == pytest.approx(row.metrics["accuracy"])
 
 
+@pytest.mark.parametrize("label", ["target alone", "retraining"])
+def test_support_trials_are_exported_like_candidates(workspace: Path, tmp_path: Path, label: str) -> None:
+    study = Study.load("graphs", workspace=workspace)
+    trial = numbers(workspace, label)[-1]
+    shown = ran(workspace, "export", "graphs", tmp_path / "out", "--trial", trial)
+    assert f"Trial {trial} of graphs, {label}, is in" in shown and "automl retrain" not in shown
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith(f"# {label}, trial {trial} of study graphs")
+    assert ("| accuracy | test, after 1 epochs" in card) is (label == "retraining")
+    document = json.loads((tmp_path / "out" / "description.json").read_text())
+    assert document["trained"] == label and document["description"]["nodes"]
+    network = load_exported(tmp_path / "out")
+    with exported(study, trial) as found:
+        theirs = load_exported(found.directory)
+    assert all(torch.equal(one, other) for one, other in zip(network.parameters(), theirs.parameters(), strict=True))
+
+
 def test_a_retraining_comes_with_the_data_that_it_was_trained_on(workspace: Path) -> None:
     study = Study.load("graphs", workspace=workspace)
     with exported(study, numbers(workspace, "retraining")[0]) as found:

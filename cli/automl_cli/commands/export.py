@@ -12,7 +12,7 @@ from automl_cli.settings import Settings
 @click.command("export")
 @click.argument("study")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--trial", type=int, help="Which trial.  [default: the best]")
+@click.option("--trial", type=int, help="Which trial, candidate or support.  [default: the best]")
 @click.pass_obj
 def command(settings: Settings, study: str, directory: Path, trial: int | None) -> None:
     """Write weights, description and model card of STUDY's best trial to DIRECTORY.
@@ -27,10 +27,10 @@ def command(settings: Settings, study: str, directory: Path, trial: int | None) 
     if settings.json:
         print_json(report)
         return
-    kind = "retrained" if report["retrained"] else "as the search left it"
+    kind = report["label"] or ("retrained" if report["retrained"] else "as the search left it")
     click.echo(f"Trial {report['trial']} of {study}, {kind}, is in {report['directory']}:")
     for name in report["files"]:
         click.echo(f"  {name}")
-    if not report["retrained"]:
+    if not report["retrained"] and not report["label"]:
         which = () if trial is None else ("--trial", str(trial))
         click.echo(f"Weights trained for good come from: {command_line(settings, 'retrain', study, *which)}")
