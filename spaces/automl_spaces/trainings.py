@@ -319,8 +319,9 @@ def titled(training: Training) -> str:
 
 
 def _decided(training: Training) -> list[str]:
-    """Names the trainer's options that a training decides, those left out that it switches off."""
-    return [f"{name} {value}" for name, value in sorted(training.recipe.trainer.items()) if value]
+    """Names the trainer's options that a training decides, but for those switched off, and for seeds."""
+    decided = sorted(training.recipe.trainer.items())
+    return [f"{name} {value}" for name, value in decided if value and name != "policy_seed"]
 
 
 def kind_of(graph: KnowledgeTransferGraph) -> Kind:

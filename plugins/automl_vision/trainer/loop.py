@@ -333,7 +333,7 @@ class CollaborativeTrainer(Evaluation):
             dataset=dataset.name,
         )
         save_network(self.target, card, directory)
-        if self.batches.policy is not None:  # what was drawn once for this training
+        if self.batches.policy is not None:  # what its seed has drawn, or the published one
             text = json.dumps({"auto_augment": self.batches.policy}, indent=2)
             (directory / AUGMENTATION).write_text(text + "\n", encoding="utf-8")
 
