@@ -65,7 +65,8 @@ def test_grid_stops_at_its_trials_and_goes_on_when_given_more():
 
 
 def test_an_exhaustive_grid_takes_no_more_trials():
-    with pytest.raises(RequestError, match="takes every configuration of its space, and 500 were asked for; leave --trials"):
+    rule = "takes every configuration of its space, and 500 were asked for; leave --trials"
+    with pytest.raises(RequestError, match=rule):
         started(GridSearch(), ToySpace(digits=2)).extend(500)
 
 
