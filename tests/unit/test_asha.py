@@ -218,7 +218,7 @@ def test_extending_goes_on_with_the_same_draws():
 
 
 def test_the_number_of_trials_cannot_fall():
-    with pytest.raises(RequestError, match="has 10 and 9"):
+    with pytest.raises(RequestError, match="has 10, and 9"):
         started(trials=10).extend(9)
 
 

@@ -261,7 +261,7 @@ def test_bad_requests_are_refused(options, message):
 
 
 def test_the_number_of_trials_cannot_fall():
-    with pytest.raises(RequestError, match="has 15 and 14"):
+    with pytest.raises(RequestError, match="has 15, and 14"):
         started().extend(14)
 
 

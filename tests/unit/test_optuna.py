@@ -178,7 +178,7 @@ def test_refuses_impossible_bounds(option, value):
 
 def test_can_only_be_extended():
     searcher = started(trials=3)
-    with pytest.raises(RequestError, match="it has 3 and 2 were asked for"):
+    with pytest.raises(RequestError, match="this one has 3, and 2 were asked for"):
         searcher.extend(2)
 
 

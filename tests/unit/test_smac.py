@@ -321,7 +321,7 @@ def test_refuses_a_space_that_smac_does_not_model():
 
 def test_can_only_be_extended():
     searcher = started(trials=3)
-    with pytest.raises(RequestError, match="it has 3 and 2 were asked for"):
+    with pytest.raises(RequestError, match="this one has 3, and 2 were asked for"):
         searcher.extend(2)
 
 

@@ -240,7 +240,7 @@ def test_training_is_the_same_to_the_bit_whatever_is_asked_for(dataset: Digits, 
 def test_a_resumed_trial_keeps_its_latency(dataset: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, metrics = train(dataset)
     first.save(tmp_path)
-    monkeypatch.setattr("automl_vision.trainer.loop.latency", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("automl_vision.trainer.loop.latencies", lambda *_: pytest.fail("measured again"))
     second = CollaborativeTrainer(alone("known"), SETTINGS, first.context)
     second.load(tmp_path)
     (last,) = second.advance(Job(0, {}, 1, 2))
