@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from automl_kd_pruning.pruning import prune
 from reporting import HERE, Report, markdown_table, publish, rounds
 from torch import Tensor, nn
 
+from automl_kd_pruning.pruning import prune
 from automl_spaces.graph import Node
 from automl_spaces.published_kd import SPARED
 from automl_spaces.trainings import Pruning
