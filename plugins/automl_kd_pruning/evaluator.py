@@ -85,7 +85,9 @@ class KDPruningEvaluator(GraphEvaluator):
                 break
             training = self._training(space.decode(configuration))
             for one in (training, *training.before()):
-                key = one.model.signature, one.pruning, str(one.recipe.trainer), kind_of(one.graph)
+                # How large shares are decides nothing here; how many there are, and which layers are spared, does.
+                removed = [(gone.method, len(gone.remaining), gone.spared) for gone in one.prunings]
+                key = one.model.signature, str(removed), str(one.recipe.trainer), kind_of(one.graph)
                 if key not in checked:
                     checked.add(key)
                     self._check(one, dataset)
