@@ -11,19 +11,25 @@ from automl_core.functions import FunctionEvaluator, PlainSpace
 from automl_core.interfaces import Dataset, Evaluator, NamedDataset, SearchSpace
 from automl_core.options import validate
 from automl_core.plugins import Registry
+from automl_core.restricting import Restriction
 from automl_core.spec import Part
 from automl_core.types import Json
+
+RESTRICT = "restrict"
+"""The option that every space has beside its own: what is left of it, see :mod:`automl_core.restricting`."""
 
 Objects = Mapping[str, Any]
 """Parts that were given as Python objects, by kind."""
 
 
 def build_space(part: Part, objects: Objects, registry: Registry) -> SearchSpace:
-    """Builds the search space; a plain ConfigSpace is wrapped."""
+    """Builds the search space, restricted by the option ``restrict`` that each has; a plain ConfigSpace is wrapped."""
     given = objects.get("space")
     if given is None:
-        built: SearchSpace = registry.create("space", part.name, part.options)
-        return built
+        options = {name: value for name, value in part.options.items() if name != RESTRICT}
+        built: SearchSpace = registry.create("space", part.name, options)
+        restriction = part.options.get(RESTRICT)
+        return built if restriction is None else built.restrict(Restriction.from_json(restriction))
     if isinstance(given, SearchSpace):
         return given
     if not hasattr(given, "sample_configuration"):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from automl_core.errors import StudyFailed
-from automl_core.interfaces import Description, SearchSpace
+from automl_core.interfaces import Description, PartialSpace, SearchSpace
 from automl_core.types import Configuration, Constraint
-
-if TYPE_CHECKING:
-    from ConfigSpace import ConfigurationSpace
 
 REMEMBERED = 100_000
 REFUSED = 20_000
@@ -18,7 +14,7 @@ SMALL = 100_000
 """A space of at most so many configurations is looked through to its end."""
 
 
-class ConstrainedSpace(SearchSpace):
+class ConstrainedSpace(PartialSpace):
     """Adds to a space's own rules those constraints that can be told without training.
 
     Args:
@@ -33,21 +29,13 @@ class ConstrainedSpace(SearchSpace):
         constraints: Sequence[Constraint],
         foresee: Callable[[Description], Mapping[str, float]],
     ) -> None:
-        self.name = space.name
-        self.space = space
+        super().__init__(space)
         self.constraints = constraints
         self.foresee = foresee
         self._found: dict[Hashable, str | None] = {}
 
-    @property
-    def config_space(self) -> ConfigurationSpace:
-        return self.space.config_space
-
-    def decode(self, configuration: Configuration) -> Description:
-        return self.space.decode(configuration)
-
-    def canonical(self, configuration: Configuration) -> Hashable:
-        return self.space.canonical(configuration)
+    def around(self, space: SearchSpace) -> ConstrainedSpace:
+        return ConstrainedSpace(space, self.constraints, self.foresee)
 
     def violation(self, configuration: Configuration) -> str | None:
         """Says which rule of the space, or else which constraint, a configuration breaks."""
@@ -62,9 +50,6 @@ class ConstrainedSpace(SearchSpace):
             broken = (one.violation(metrics) for one in self.constraints)
             self._found[key] = next((reason for reason in broken if reason is not None), None)
         return self._found[key]
-
-    def size(self) -> int | None:
-        return self.space.size()
 
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
         """Yields what the space enumerates and the constraints allow.

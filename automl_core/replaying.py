@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from automl_core.auditing import MEASURED, Reading, RungAudit, audited
-from automl_core.engine.refolding import Extended, Refold, Script, Stop, Told
+from automl_core.engine.refolding import Extended, Instructed, Refold, Script, Stop, Told
 from automl_core.engine.state import StudyState, Trial
 from automl_core.errors import reason
 from automl_core.journal.study import EventKind
@@ -183,6 +183,8 @@ class Retold:
                 self._told(self.state.trials[payload["trial"]], Outcome.from_json(payload["outcome"]), estimate)
             elif kind == "extend":
                 self.script.steps.append(Extended(payload["trials"], self.state.searcher.finished()))
+            elif kind == "instruct":
+                self.script.steps.append(Instructed(payload["instruction"], self.state.searcher.finished()))
             self.state.replay([(kind, payload)])
         self.script.trials = self.state.next_trial
         self.script.finished = self.state.searcher.finished()

@@ -20,7 +20,7 @@ from automl_core.engine.state import StudyState
 from automl_core.engine.worker import Worker
 from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.plugins import get_registry
-from automl_core.types import OVER
+from automl_core.types import OVER, Json
 
 if TYPE_CHECKING:
     from automl_core.assembly import Assembly
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run_study(study: Study, time_limit: float | None, progress: Progress, trials: int | None = None) -> str:
+def run_study(
+    study: Study, time_limit: float | None, progress: Progress, trials: int | None = None, instruction: Json = None
+) -> str:
     """Searches until done or cut short.
 
     Args:
@@ -40,6 +42,7 @@ def run_study(study: Study, time_limit: float | None, progress: Progress, trials
         time_limit: Seconds; None for no limit.
         progress: Watches.
         trials: Extends the study to so many candidates in all.
+        instruction: What a person decides in the searcher's place.
 
     Returns:
         ``finished``, ``interrupted`` or ``time-limit``.
@@ -52,6 +55,10 @@ def run_study(study: Study, time_limit: float | None, progress: Progress, trials
     with session(study, time_limit, progress) as engine:
         if trials is not None:
             _extend(engine, trials)
+        if instruction is not None:
+            with engine.resources.journal.transaction():
+                engine.state.instructed(instruction)
+                engine.resources.journal.append("instruct", {"instruction": instruction})
         engine.observers.started()
         engine.search()
         _compare(study, engine)

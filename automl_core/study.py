@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import automl_core
 from automl_core.assembly import Assembly
+from automl_core.design_files import named_or_read
 from automl_core.engine.progress import Progress
 from automl_core.errors import RequestError
 from automl_core.interfaces import Dataset, Evaluator, Executor, Searcher, SearchSpace, Stage
@@ -47,7 +48,7 @@ class Study:
     the same objects: ``Study.resume(name, evaluator=function)``.
 
     Args:
-        space: A search space, or a plain ``ConfigSpace.ConfigurationSpace``.
+        space: A search space, the path of a design space's YAML file, or a plain ``ConfigSpace.ConfigurationSpace``.
         searcher: A searcher; ``asha`` when None, or ``random`` where there are no smaller budgets to compare at.
         evaluator: An evaluator, or a function ``(configuration, budget, seed) -> float | dict``; the space's own one
             when None.
@@ -110,6 +111,7 @@ class Study:
         given = {"space": space, "searcher": searcher, "evaluator": evaluator, "dataset": dataset, "executor": executor}
         objects = {kind: one for kind, one in given.items() if one is not None and not isinstance(one, str)}
         parts = {kind: _part(kind, one, by_part[kind]) for kind, one in given.items()}
+        parts["space"] = named_or_read(parts["space"])
         if executor is None:
             parts["executor"] = replace(parts["executor"], name=_default_executor(workers))
         estimators = _names_of_estimators(estimator)
@@ -150,12 +152,13 @@ class Study:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def run(self, time_limit: float | None = None, progress: Progress | None = None) -> Self:
+    def run(self, time_limit: float | None = None, progress: Progress | None = None, instruction: Json = None) -> Self:
         """Searches, or goes on with a search that was cut short.
 
         Args:
             time_limit: Seconds after which to stop at the next unit; the study can be resumed.
             progress: Watches the run.
+            instruction: What a person decides in the place of a searcher that waits for it; journalled.
 
         Returns:
             The study itself; ``status`` is ``finished``, ``interrupted`` (Ctrl-C) or ``time-limit``.
@@ -173,7 +176,7 @@ class Study:
             database = self.workspace.database(create=True)
             self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
         try:
-            self.status = run_study(self, time_limit, progress or Progress())
+            self.status = run_study(self, time_limit, progress or Progress(), instruction=instruction)
         except RequestError:
             if begun and self._journal is not None and next(self._journal.events(), None) is None:
                 self.workspace.delete(self.name)  # refused before anything was done: nothing is left of it
@@ -251,11 +254,13 @@ class Study:
         trials: int | None = None,
         time_limit: float | None = None,
         progress: Progress | None = None,
+        instruction: Json = None,
         **changed: Any,
     ) -> Self:
         """Goes on with a study; with ``trials`` also extends one, finished or not, to that many candidates in all.
 
-        ``changed`` is what :meth:`load` takes: device, threads, workers, executor, and parts that are objects.
+        ``instruction`` is what a person decides, as for :meth:`run`; ``changed`` is what :meth:`load` takes: device,
+        threads, workers, executor, and parts that are objects.
 
         Raises:
             RequestError: As :meth:`load`, and when ``trials`` is below what the study has.
@@ -263,7 +268,7 @@ class Study:
         from automl_core.running import run_study
 
         study = cls.load(name, workspace=workspace, **changed)
-        study.status = run_study(study, time_limit, progress or Progress(), trials=trials)
+        study.status = run_study(study, time_limit, progress or Progress(), trials=trials, instruction=instruction)
         return study
 
     # -- results -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from automl_core.interfaces import Searcher
-from automl_core.types import Job, Outcome
+from automl_core.types import Job, Json, Outcome
 
 Stop = tuple[int, int]
 """A trial's number, and a budget where a job takes it or where it goes on from."""
@@ -30,8 +30,22 @@ class Extended:
     trials: int
     finished: bool
 
+    def apply(self, searcher: Searcher) -> None:
+        searcher.extend(self.trials)
 
-Step = Job | Told | Extended
+
+@dataclass(frozen=True)
+class Instructed:
+    """That a person decided something; ``finished`` as of :class:`Extended`."""
+
+    instruction: Json
+    finished: bool
+
+    def apply(self, searcher: Searcher) -> None:
+        searcher.instruct(self.instruction)
+
+
+Step = Job | Told | Extended | Instructed
 """A recorded event that concerns the searcher; a job stands for having been asked for."""
 
 
@@ -88,7 +102,7 @@ class Refold:
                 self._told(step.job)
             else:
                 self._settle(step.finished)
-                self._searcher.extend(step.trials)
+                step.apply(self._searcher)
             self._fill(len(self._expected))
         self._settle(self._script.finished)
         return self._asked

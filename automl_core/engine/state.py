@@ -1,7 +1,7 @@
 """A study's state: what replaying its journal gives.
 
-Live running and replaying go through the same three methods, ``asked``, ``told`` and ``extended``, so there is no
-second way in which a study could come to be.
+Live running and replaying go through the same three methods, ``asked``, ``told``, ``extended`` and ``instructed``, so
+there is no second way in which a study could come to be.
 """
 
 from __future__ import annotations
@@ -94,8 +94,10 @@ class StudyState:
                 self.asked(job, payload["label"], payload["address"], tuple(payload["requires"]))
             elif kind == "tell":
                 self.told(payload["trial"], Outcome.from_json(payload["outcome"]))
-            else:
+            elif kind == "extend":
                 self.extended(payload["trials"])
+            else:
+                self.instructed(payload["instruction"])
 
     def asked(self, job: Job, label: str = "", address: str | None = None, requires: tuple[str, ...] = ()) -> Trial:
         """Takes in a job that was asked for; ``requires`` are addresses of artefacts that it waits for."""
@@ -146,6 +148,10 @@ class StudyState:
         """Takes in that the study may start more trials."""
         self.searcher.extend(trials)
         self.problem = replace(self.problem, trials=trials)
+
+    def instructed(self, instruction: Json) -> None:
+        """Takes in what a person decided in the searcher's place."""
+        self.searcher.instruct(instruction)
 
     def missing(self, trial: Trial) -> list[str]:
         """Addresses that a trial requires and that are not made yet."""

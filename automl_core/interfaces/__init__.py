@@ -5,7 +5,7 @@ from automl_core.interfaces.estimator import Estimator, Segment
 from automl_core.interfaces.evaluator import ArtefactRequest, Context, Evaluation, Evaluator, FeatureSizes
 from automl_core.interfaces.executor import Executor
 from automl_core.interfaces.searcher import Problem, Searcher
-from automl_core.interfaces.space import Description, SearchSpace
+from automl_core.interfaces.space import Description, PartialSpace, SearchSpace
 from automl_core.interfaces.stage import Stage
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Executor",
     "FeatureSizes",
     "NamedDataset",
+    "PartialSpace",
     "Problem",
     "SearchSpace",
     "Searcher",

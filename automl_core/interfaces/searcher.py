@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-from automl_core.errors import ReplayError
+from automl_core.errors import ReplayError, RequestError
 from automl_core.interfaces.space import SearchSpace
 from automl_core.types import Job, Json, Objective, Outcome
 
@@ -78,6 +78,17 @@ class Searcher(ABC):
     def extend(self, trials: int) -> None:
         """Allows more trials in all; called between ``ask`` and ``tell``, also after ``finished``."""
         self.problem = replace(self.problem, trials=trials)
+
+    def instruct(self, instruction: Json) -> None:
+        """Takes in what a person decides in its place; called like :meth:`extend`, and journalled before it acts.
+
+        Raises:
+            RequestError: When it leaves nothing to decide, or cannot follow.
+        """
+        raise RequestError(
+            f"searcher {type(self).__name__} decides everything of its own, but was told "
+            f"{instruction!r}; leave the instruction out"
+        )
 
     @abstractmethod
     def ask(self, next_trial: int) -> Job | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from automl_core.restricting import Condition, Restriction
 from automl_core.types import Configuration, Json
 
 if TYPE_CHECKING:
@@ -66,11 +67,58 @@ class SearchSpace(ABC):
         """
         return {}
 
+    @property
+    def whole(self) -> SearchSpace:
+        """The search space that this one is cut from; itself when it is a whole one."""
+        return self
+
+    @property
+    def restriction(self) -> Restriction:
+        """What of the whole is left; empty for a whole one."""
+        return Restriction()
+
+    def restrict(self, restriction: Restriction) -> SearchSpace:
+        """Gives a design space: the part of this space that keeps a restriction.
+
+        Raises:
+            RequestError: For a hyperparameter or a value that this space does not have, and when nothing is left.
+        """
+        from automl_core.design import DesignSpace
+
+        return DesignSpace(self, restriction) if restriction else self
+
+    def conditions(self) -> Sequence[Condition]:
+        """Names the hyperparameters, and groups of them, by which this space's configurations are compared.
+
+        By default each one that has a choice, and then each pair of them.
+        """
+        from automl_core.design import default_conditions
+
+        return default_conditions(self)
+
+    def symmetries(self) -> Sequence[Mapping[str, str]]:
+        """Gives the renamings of hyperparameters that turn a configuration into one that means the same.
+
+        Each maps every hyperparameter that moves to the one whose value it takes over; together with leaving all as it
+        is, they form a group. None by default.
+        """
+        return ()
+
+    def reference(self) -> Configuration | None:
+        """Gives the plain configuration that others are held against, such as training by labels alone; or None."""
+        return None
+
     def size(self) -> int | None:
         """Counts the raw configurations, violations included; None when there are infinitely many."""
-        from automl_core.sampling import raw_size
+        from automl_core.counting import count
 
-        return raw_size(self.config_space)
+        return count(self.config_space, self.restriction)
+
+    def orbits(self) -> int | None:
+        """Counts the raw configurations up to the space's symmetries; None when there are infinitely many."""
+        from automl_core.counting import count_orbits
+
+        return count_orbits(self.config_space, self.restriction, self.symmetries())
 
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
         """Yields every allowed configuration, one for each canonical key, lazily, in an order seeded by ``seed``.
@@ -81,3 +129,63 @@ class SearchSpace(ABC):
         from automl_core.sampling import enumerate_canonical
 
         return enumerate_canonical(self, seed)
+
+
+class PartialSpace(SearchSpace):
+    """Part of another search space; a subclass says which (``violation``) and how it is cut anew (:meth:`around`).
+
+    Configurations, descriptions and canonical keys are those of the other, so what is known there is known here.
+
+    Args:
+        space: The other search space.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.name = space.name
+        self.space = space
+
+    @abstractmethod
+    def around(self, space: SearchSpace) -> SearchSpace:
+        """Cuts the same part of another space."""
+
+    @property
+    def whole(self) -> SearchSpace:
+        return self.space.whole
+
+    @property
+    def restriction(self) -> Restriction:
+        return self.space.restriction
+
+    def restrict(self, restriction: Restriction) -> SearchSpace:
+        return self.around(self.space.restrict(restriction))
+
+    @property
+    def config_space(self) -> ConfigurationSpace:
+        return self.space.config_space
+
+    def decode(self, configuration: Configuration) -> Description:
+        """Gives what the other space gives, for configurations outside of this part too."""
+        return self.space.decode(configuration)
+
+    def canonical(self, configuration: Configuration) -> Hashable:
+        return self.space.canonical(configuration)
+
+    def violation(self, configuration: Configuration) -> str | None:
+        return self.space.violation(configuration)
+
+    def presets(self, evaluator: str) -> Mapping[str, Mapping[str, Json]]:
+        return self.space.presets(evaluator)
+
+    def conditions(self) -> Sequence[Condition]:
+        return self.space.conditions()
+
+    def symmetries(self) -> Sequence[Mapping[str, str]]:
+        return self.space.symmetries()
+
+    def reference(self) -> Configuration | None:
+        """Gives the other space's, where it lies in this part."""
+        found = self.space.reference()
+        return found if found is not None and self.violation(found) is None else None
+
+    def size(self) -> int | None:
+        return self.space.size()

@@ -15,7 +15,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE events (          -- what a study's state is the fold of
         study INTEGER NOT NULL REFERENCES studies (id) ON DELETE CASCADE,
         sequence INTEGER NOT NULL,
-        kind TEXT NOT NULL,        -- ask | tell | extend
+        kind TEXT NOT NULL,        -- ask | tell | extend | instruct
         payload TEXT NOT NULL,     -- JSON
         at REAL NOT NULL,          -- seconds on the executor's clock: since the epoch, or simulated
         PRIMARY KEY (study, sequence)

@@ -16,7 +16,7 @@ from automl_core.journal.database import Database
 from automl_core.spec import check_name
 from automl_core.types import Json, Metrics
 
-EventKind = Literal["ask", "tell", "extend"]
+EventKind = Literal["ask", "tell", "extend", "instruct"]
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
 """Built once: ``json.dumps`` with separators builds an encoder at every call."""

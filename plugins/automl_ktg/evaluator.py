@@ -26,7 +26,7 @@ class KTGEvaluator(GraphEvaluator):
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
         """Refuses what the graph evaluator refuses, and models of auxiliaries that are not registered."""
         super().check(space, dataset)
-        for model in getattr(space, "models", ()):
+        for model in getattr(space.whole, "models", ()):
             get_registry().entry("model", model)
 
     def presets(self, dataset: Dataset | None) -> Mapping[str, Mapping[str, Json]]:

@@ -32,7 +32,7 @@ class ClosedFormEvaluator(Evaluator):
         self.curve = curve
 
     def check(self, space: SearchSpace, dataset: Dataset | None) -> None:
-        if not isinstance(space, ClosedFormSpace):
+        if not isinstance(space.whole, ClosedFormSpace):
             raise RequestError(
                 "evaluator closed-form must be given a search space with a formula, but got "
                 f"{space.name!r}; use --space counting-ones or --space hartmann-6"

@@ -6,10 +6,12 @@ import math
 import random
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from automl_core.building import build_space
 from automl_core.errors import RequestError, reason
-from automl_core.interfaces import Context, Description, Evaluation, Evaluator, SearchSpace
+from automl_core.interfaces import Context, Description, Evaluation, Evaluator, PartialSpace, SearchSpace
 from automl_core.plugins import get_registry
 from automl_core.randomness import derive_seed
 from automl_core.spec import StudySpec, parse_objective
@@ -17,8 +19,6 @@ from automl_core.types import OVER, Configuration, Direction, Job, Json, Metrics
 from automl_tabular.lookup import Lookup, Results
 
 if TYPE_CHECKING:
-    from ConfigSpace import ConfigurationSpace
-
     from automl_core.records import StudyRecord
 
 
@@ -72,7 +72,7 @@ class RecordedStudy(Results):
     def __init__(self, record: StudyRecord, space: SearchSpace) -> None:
         self.spec = spec = record.spec
         self.unit = spec.unit
-        space = space.whole if isinstance(space, RecordedSpace) else space
+        space = space.space if isinstance(space, RecordedSpace) else space
         self.curves: dict[Hashable, Curve] = {}
         for job, outcome in _candidates(record):
             if not self.curves:
@@ -139,10 +139,10 @@ def _means_the_same(spec: StudySpec, space: SearchSpace, configuration: Configur
         except ValueError:
             return False
         return True
-    own: SearchSpace = get_registry().create("space", spec.space.name, spec.space.options)
+    own = build_space(spec.space, {}, get_registry())
     return (
         own.name == space.name
-        and own.config_space == space.config_space
+        and own.whole.config_space == space.whole.config_space
         and own.decode(configuration).to_json() == space.decode(configuration).to_json()
     )
 
@@ -192,7 +192,7 @@ class RecordedDescription:
         return self.described.to_json()
 
 
-class RecordedSpace(SearchSpace):
+class RecordedSpace(PartialSpace):
     """A search space of which only recorded configurations are allowed; a finite one, whatever it was.
 
     Args:
@@ -202,38 +202,37 @@ class RecordedSpace(SearchSpace):
     """
 
     def __init__(self, space: SearchSpace, study: str, recorded: Mapping[Hashable, Configuration]) -> None:
-        self.name = space.name
-        self.whole = space
+        super().__init__(space)
         self.study = study
         self.recorded = recorded
 
-    @property
-    def config_space(self) -> ConfigurationSpace:
-        return self.whole.config_space
+    def around(self, space: SearchSpace) -> RecordedSpace:
+        return RecordedSpace(space, self.study, self.recorded)
 
     def decode(self, configuration: Configuration) -> RecordedDescription:
-        described, key = self.whole.decode(configuration), self.whole.canonical(configuration)
+        described, key = self.space.decode(configuration), self.space.canonical(configuration)
         if key not in self.recorded:
             raise RequestError(self._unrecorded(configuration))
         return RecordedDescription(described, key)
 
-    def canonical(self, configuration: Configuration) -> Hashable:
-        return self.whole.canonical(configuration)
-
     def violation(self, configuration: Configuration) -> str | None:
-        own = self.whole.violation(configuration)
-        if own is None and self.whole.canonical(configuration) not in self.recorded:
+        own = self.space.violation(configuration)
+        if own is None and self.space.canonical(configuration) not in self.recorded:
             return self._unrecorded(configuration)
         return own
 
     def size(self) -> int:
-        """Counts the recorded configurations."""
-        return len(self.recorded)
+        """Counts the recorded configurations that lie in the space."""
+        return len(self._inside)
 
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
-        configurations = [one for one in self.recorded.values() if self.whole.violation(one) is None]
+        configurations = list(self._inside)
         random.Random(derive_seed(seed, "recorded")).shuffle(configurations)
         return iter(configurations)
+
+    @cached_property
+    def _inside(self) -> list[Configuration]:
+        return [one for one in self.recorded.values() if self.space.violation(one) is None]
 
     def _unrecorded(self, configuration: Configuration) -> str:
         return f"a configuration must be recorded in study {self.study!r} to be looked up, but got {configuration}"

@@ -34,10 +34,10 @@ class TrainedTable(Results):
 
     def __init__(self, benchmark: Benchmark, space: SearchSpace, repeats: Literal["mean", "one"]) -> None:
         for option, value in benchmark.sizes.items():
-            if getattr(space, option) != value:
+            if getattr(space.whole, option) != value:
                 raise RequestError(
                     f"the tables of {benchmark.space} hold networks with {option} = {value} alone, but space.{option} "
-                    f"is {getattr(space, option)}; leave it out, or train for real with --evaluator supervised"
+                    f"is {getattr(space.whole, option)}; leave it out, or train for real with --evaluator supervised"
                 )
         self.benchmark = benchmark
         self.space = space

@@ -289,7 +289,7 @@ class MorphismSpace(CellSpace):
         RequestError: For options that give no network.
     """
 
-    restriction: ClassVar[Restriction]
+    rules: ClassVar[Restriction]
 
     def __init__(
         self,
@@ -300,7 +300,7 @@ class MorphismSpace(CellSpace):
         path_dropout: float = 0.2,
         max_skips: int | None = None,
     ) -> None:
-        found = OperationSet(self.restriction, steps)
+        found = OperationSet(self.rules, steps)
         super().__init__(found.operations, found, cells, channels, auxiliary, path_dropout, max_skips)
         self.steps = steps
 
@@ -313,21 +313,21 @@ class CellsDL(MorphismSpace):
     """As DARTS' own: kernels of 3x3 to 7x7, dilation up to 2, one separable convolution or two; 15 operations."""
 
     name = "cells-dl"
-    restriction = DL
+    rules = DL
 
 
 class CellsDR(MorphismSpace):
     """Kernels of 1x1 to 7x7, dilation up to 2, at most one expansion, of any width: 35 operations in five steps."""
 
     name = "cells-dr"
-    restriction = DR
+    rules = DR
 
 
 class CellsUR(MorphismSpace):
     """Kernels of 1x1 to 7x7, dilation up to 2, any number of expansions of any width: 76 operations in five steps."""
 
     name = "cells-ur"
-    restriction = UR
+    rules = UR
 
 
 PAPER: Mapping[str, Json] = {

@@ -7,13 +7,15 @@ search. With N nodes, M models and G gates it holds M^(N-1) * G^(N^2) configurat
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import permutations
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import SearchSpace
 from automl_core.plugins import get_registry
-from automl_core.types import Configuration
+from automl_core.restricting import Condition
+from automl_core.types import Configuration, Value
 from automl_spaces.canonical import Flat, smallest
 from automl_spaces.gates import Gate
 from automl_spaces.graph import LABEL, Edge, KnowledgeTransferGraph, Node
@@ -67,7 +69,7 @@ class KTGSpace(SearchSpace):
         self._model_names = tuple(f"model_{number}" for number in numbers[1:])
         # In the order of automl_spaces.canonical: by destination, the label first.
         self._edges = tuple((s, d) for d in numbers for s in (LABEL, *numbers) if s != d)
-        self._gate_names = tuple(f"gate_{s or 'label'}_{d}" for s, d in self._edges)
+        self._gate_names = tuple(_gate_name(s, d) for s, d in self._edges)
         self._names = frozenset(self._model_names + self._gate_names)
         # What each value means, in that order too: what a closed gate shuts is "", an edge that does not exist.
         on_edge = {gate: gate if kind.open else "" for gate, kind in kinds.items()}
@@ -142,6 +144,38 @@ class KTGSpace(SearchSpace):
             f"for example {names[0]}={self.open_gates[0]}"
         )
 
+    def conditions(self) -> list[Condition]:
+        """Gives the four of Iwata et al., "Refining Design Spaces in Knowledge Distillation" (section III), in order.
+
+        What concerns several auxiliary nodes is one condition, since these can change places.
+        """
+        auxiliaries = range(2, self.nodes + 1)
+        return [
+            Condition("auxiliary node", self._model_names),
+            Condition("edge from label to auxiliary", tuple(f"gate_label_{number}" for number in auxiliaries)),
+            Condition("edge from label to target", ("gate_label_1",)),
+            Condition("edge from auxiliary to target", tuple(f"gate_{number}_1" for number in auxiliaries)),
+        ]
+
+    def symmetries(self) -> list[dict[str, str]]:
+        """Gives the renamings under which auxiliary nodes change places: (N-1)! - 1 of them."""
+        auxiliaries = range(2, self.nodes + 1)
+        found = []
+        for order in list(permutations(auxiliaries))[1:]:
+            turned = {LABEL: LABEL, 1: 1, **dict(zip(auxiliaries, order, strict=True))}
+            renamed = {f"model_{number}": f"model_{turned[number]}" for number in auxiliaries}
+            renamed |= {_gate_name(s, d): _gate_name(turned[s], turned[d]) for s, d in self._edges}
+            found.append({name: other for name, other in renamed.items() if name != other})
+        return found
+
+    def reference(self) -> dict[str, Value] | None:
+        """Gives the target taught by the label alone; None where no gate is closed, or none lets all of it through."""
+        closed = [gate for gate in self.gates if gate not in self.open_gates]
+        if not closed or "through" not in self.open_gates:
+            return None
+        gates = dict.fromkeys(self._gate_names, closed[0]) | {_gate_name(LABEL, 1): "through"}
+        return {**dict.fromkeys(self._model_names, self.models[0]), **gates}
+
     def size(self) -> int:
         """Counts the raw configurations: M^(N-1) * G^(N^2)."""
         return int(len(self.models) ** (self.nodes - 1) * len(self.gates) ** (self.nodes**2))
@@ -168,3 +202,7 @@ class KTGSpace(SearchSpace):
                     )
                 if configuration[name] not in choices:
                     raise unknown(f"value of {name}", str(configuration[name]), choices)
+
+
+def _gate_name(source: int, destination: int) -> str:
+    return f"gate_{source or 'label'}_{destination}"

@@ -1,4 +1,4 @@
-"""How this plugin's commands lay out tables and notes: within the terminal's width, 80 columns where there is none."""
+"""How commands of plugins lay out tables and notes: within the terminal's width, 80 columns where there is none."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""Design spaces: the part of a search space that keeps a restriction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from automl_core.errors import RequestError, StudyFailed
+from automl_core.interfaces.space import PartialSpace, SearchSpace
+from automl_core.narrowing import narrowed
+from automl_core.restricting import Condition, Restriction
+from automl_core.types import Configuration, Value
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+
+class DesignSpace(PartialSpace):
+    """The part of a search space that keeps a restriction.
+
+    Args:
+        space: A whole search space.
+        restriction: What is left of it.
+
+    Raises:
+        RequestError: For a hyperparameter or a value that the space does not have, and when nothing is left.
+    """
+
+    def __init__(self, space: SearchSpace, restriction: Restriction) -> None:
+        super().__init__(space)
+        self.default_evaluator = space.default_evaluator  # type: ignore[misc]
+        self._restriction = restriction
+        self._config_space = narrowed(space.config_space, restriction)
+        self._refuse_empty()
+
+    @property
+    def restriction(self) -> Restriction:
+        return self._restriction
+
+    @property
+    def config_space(self) -> ConfigurationSpace:
+        return self._config_space
+
+    def around(self, space: SearchSpace) -> SearchSpace:
+        return space.restrict(self._restriction)
+
+    def restrict(self, restriction: Restriction) -> SearchSpace:
+        return self.space.restrict(self._restriction & restriction)
+
+    def violation(self, configuration: Configuration) -> str | None:
+        if not self._restriction.allows(configuration):
+            return f"a configuration must keep the restriction {self._restriction}, but is {dict(configuration)}"
+        for clause in self.space.config_space.forbidden_clauses:
+            if clause.is_forbidden_value(dict(configuration)):
+                return f"a configuration must not be forbidden by {clause}, but is {dict(configuration)}"
+        return self.space.violation(configuration)
+
+    def conditions(self) -> Sequence[Condition]:
+        """Gives the whole's conditions on hyperparameters that still have a choice."""
+        free = set(_with_choice(self))
+        return [condition for condition in self.space.conditions() if free.issuperset(condition.names)]
+
+    def symmetries(self) -> Sequence[Mapping[str, str]]:
+        """Gives those of the whole that leave the restriction as it is."""
+        mine = self._restriction
+        return [one for one in self.space.symmetries() if mine.renamed(one).says_the_same(mine)]
+
+    def reference(self) -> Configuration | None:
+        """Gives the whole's, or one that means the same and keeps the restriction where changing values makes one."""
+        found = self.space.reference()
+        if found is None:
+            return None
+        default = dict(self.config_space.get_default_configuration())
+        mine = {name: value if self._holds(name, value) else default.get(name) for name, value in found.items()}
+        same = self.violation(mine) is None and self.canonical(mine) == self.canonical(found)
+        return mine if same else None
+
+    def _holds(self, name: str, value: Value) -> bool:
+        return name in self.config_space and bool(self.config_space[name].legal_value(value))
+
+    def size(self) -> int | None:
+        return SearchSpace.size(self)
+
+    def _refuse_empty(self) -> None:
+        from automl_core.sampling import RandomSampler
+
+        try:
+            left = RandomSampler(self, 0).draw()
+        except StudyFailed:  # too large to be looked through
+            left = None
+        if left is None:
+            raise RequestError(
+                f"a restriction must leave configurations, but of space {self.name!r} it leaves none that the space's "
+                f"own rules allow: {self._restriction}; loosen it"
+            )
+
+
+def default_conditions(space: SearchSpace) -> list[Condition]:
+    """Gives a condition for each hyperparameter that has a choice, and then one for each pair of them."""
+    names = _with_choice(space)
+    pairs = [Condition(f"{one} & {other}", (one, other)) for one, other in combinations(names, 2)]
+    return [Condition(name, (name,)) for name in names] + pairs
+
+
+def _with_choice(space: SearchSpace) -> list[str]:
+    return [name for name, one in space.config_space.items() if one.size > 1]
