@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 from automl_core.errors import RequestError, unknown
+from automl_core.restricting import KEYS
 from automl_core.spec import PARTS
 
 NAMED_PARTS = tuple(part for part in PARTS if part != "trainer")
@@ -159,6 +160,11 @@ def _unknown_key(path: Path, written: str) -> RequestError:
         return RequestError(
             f"options in a study file stand in the mapping of their part, but {str(path)!r} has the key 'set'; write "
             "searcher: {name: asha, eta: 3}"
+        )
+    if written in KEYS:
+        return RequestError(
+            f"a study file says what to search and how, but {str(path)!r} has {written!r}, which is a design space's; "
+            f"pass that with --space {shlex.quote(str(path))}"
         )
     known = (*PARTS, *PLAIN_KEYS)
     singular = written.replace("-", "_").removesuffix("s")

@@ -10,7 +10,8 @@ import click
 from automl_cli.requests import parse_settings
 from automl_cli.settings import Settings
 from automl_core.errors import RequestError, unknown
-from automl_core.spec import PARTS
+from automl_core.restricting import Restriction
+from automl_core.spec import PARTS, Part
 
 if TYPE_CHECKING:
     from automl_core.interfaces import Dataset, SearchSpace
@@ -22,6 +23,17 @@ _NOT_OPTIONS: Mapping[str, frozenset[str]] = {
     "model": frozenset({"channels", "classes"}),
 }
 """Keyword arguments that a kind of part is given by the engine."""
+
+_RESTRICT: Mapping[str, Any] = {
+    "name": "restrict",
+    "type": "mapping",
+    "required": False,
+    "default": None,
+    "meaning": (
+        "What is left of the space: {fixed: {NAME: VALUE}, narrowed: {NAME: [VALUES] or {min: NUMBER, max: NUMBER}}, "
+        "any_of: [[{NAME: VALUE}, ...]]}; every space has it."
+    ),
+}
 
 
 @click.command("describe")
@@ -35,8 +47,8 @@ _NOT_OPTIONS: Mapping[str, frozenset[str]] = {
 def command(settings: Settings, kind: str, name: str | None, settings_given: tuple[str, ...], load: bool) -> None:
     """Describe the part NAME of a KIND: options with types, defaults and meaning.
 
-    For a space also its hyperparameters and size. "describe trainer EVALUATOR" gives the settings of an evaluator's
-    trainer. Without NAME, the parts of that kind are listed.
+    For a space also its hyperparameters and size; NAME may be a design space's YAML file. "describe trainer EVALUATOR"
+    gives the settings of an evaluator's trainer. Without NAME, the parts of that kind are listed.
     """
     from automl_cli.output import print_json
     from automl_core.plugins import KINDS, get_registry
@@ -78,14 +90,23 @@ def _list(registry: Registry, kind: str, settings: Settings) -> None:
 
 
 def _describe(registry: Registry, kind: str, name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    entry = registry.entry(kind, name)
+    from automl_core.building import build_space
+    from automl_core.design_files import named_or_read
+
+    part = Part(name, chosen)
+    if kind == "space":
+        part = named_or_read(part)
+    entry = registry.entry(kind, part.name)
     factory = entry.load()
-    document: dict[str, Any] = {"kind": kind, "name": name, "summary": entry.summary, "plugin": entry.plugin}
+    document: dict[str, Any] = {"kind": kind, "name": part.name, "summary": entry.summary, "plugin": entry.plugin}
+    if part.name != name:
+        document["file"] = name
     if kind == "command":
         return document
     document["options"] = _options(factory, _NOT_OPTIONS.get(kind, frozenset()))
     if kind == "space":
-        document |= _space(registry.create("space", name, chosen))
+        document["options"].append(dict(_RESTRICT))
+        document |= _space(build_space(part, {}, registry))
     elif kind == "evaluator":
         document |= {
             "unit": factory.unit,
@@ -129,7 +150,10 @@ def _space(space: SearchSpace) -> dict[str, Any]:
     return {
         "hyperparameters": hyperparameters,
         "conditions": [str(one) for one in space.config_space.conditions],
+        "restriction": space.restriction.to_json(),
         "size": space.size(),
+        "size_whole": space.whole.size(),
+        "orbits": space.orbits() if space.symmetries() else space.size(),
         "evaluator": space.default_evaluator,
     }
 
@@ -161,6 +185,8 @@ def _print(document: Mapping[str, Any]) -> None:
     click.echo(heading(f"{document['kind']} {document['name']}") + f": {document['summary']}")
     known = [
         ("plugin", document["plugin"]),
+        ("file", document.get("file", "")),
+        ("restricted to", str(Restriction.from_json(document["restriction"])) if document.get("restriction") else ""),
         ("size", _size(document)),
         ("unit", document.get("unit", "")),
         ("metrics", ", ".join(f"{name}:{way}" for name, way in document.get("metrics", {}).items())),
@@ -188,9 +214,14 @@ def _print(document: Mapping[str, Any]) -> None:
 
 
 def _size(document: Mapping[str, Any]) -> str:
+    """Writes how many configurations a space holds, in what counts them; nothing for another kind of part."""
     if "size" not in document:
         return ""
-    return "infinite" if document["size"] is None else f"{document['size']:,} configurations"
+    size, orbits, whole = document["size"], document["orbits"], document["size_whole"]
+    if size is None:
+        return "infinite"
+    alike = f", {orbits:,} up to symmetries" if orbits != size else ""
+    return f"{size:,} configurations{alike}" + (f"; of {whole:,} in all" if whole not in (None, size) else "")
 
 
 def _option_table(options: Iterable[Mapping[str, Any]]) -> str:

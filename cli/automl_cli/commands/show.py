@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from automl_core.records import StudyRecord, TrialRow
     from automl_core.spec import Part
 
+RESTRICT = "restrict"
+"""The option of every space that says what is left of it."""
+
 MANY_TRIALS = 60
 SHOWN_OF_MANY = 20
 
@@ -83,6 +86,7 @@ def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
     begun = datetime.fromtimestamp(record.summary.created).strftime("%Y-%m-%d %H:%M") if times else ""
     return [
         ("space", _part(spec.space)),
+        ("restricted to", _restriction(spec.space)),
         ("searcher", _part(spec.searcher)),
         ("evaluator", _part(spec.evaluator)),
         ("estimators", ", ".join(_part(part) for part in spec.estimators)),
@@ -114,9 +118,17 @@ def _cost(record: StudyRecord) -> str:
 
 
 def _part(part: Part) -> str:
-    options = _options(part.options)
+    options = _options({name: value for name, value in part.options.items() if name != RESTRICT})
     name = f"{part.name} (a Python object)" if part.given else part.name
     return f"{name}: {options}" if options else name
+
+
+def _restriction(space: Part) -> str:
+    """Writes what is left of a space; nothing for a whole one."""
+    from automl_core.restricting import Restriction
+
+    found = Restriction.from_json(space.options.get(RESTRICT) or {})
+    return str(found) if found else ""
 
 
 def _options(options: Any) -> str:
