@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         Evaluator,
         Executor,
         FeatureSizes,
+        PartialSpace,
         Problem,
         Searcher,
         SearchSpace,
         Segment,
         Stage,
     )
+    from automl_core.restricting import Condition, Range, Restriction
     from automl_core.study import Study
     from automl_core.types import Estimate, Job, Objective, Observation, Outcome, Point
 
@@ -47,12 +49,14 @@ _HOMES = {
         "Evaluator",
         "Executor",
         "FeatureSizes",
+        "PartialSpace",
         "Problem",
         "SearchSpace",
         "Searcher",
         "Segment",
         "Stage",
     ),
+    "automl_core.restricting": ("Condition", "Range", "Restriction"),
     "automl_core.study": ("Study",),
     "automl_core.types": ("Estimate", "Job", "Objective", "Observation", "Outcome", "Point"),
 }
@@ -61,6 +65,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ArtefactRequest",
     "AutomlError",
+    "Condition",
     "Context",
     "Dataset",
     "Description",
@@ -75,10 +80,13 @@ __all__ = [
     "Objective",
     "Observation",
     "Outcome",
+    "PartialSpace",
     "Point",
     "Problem",
+    "Range",
     "ReplayError",
     "RequestError",
+    "Restriction",
     "SearchSpace",
     "Searcher",
     "Segment",
