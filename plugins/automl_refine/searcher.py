@@ -17,7 +17,7 @@ from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.randomness import derive_seed, digest
 from automl_core.restricting import Condition
 from automl_core.types import Configuration, Job, Json, Outcome
-from automl_refine.areas import Member, area_table
+from automl_refine.areas import BELOW, DEAD, Member, area_table, check_floor, error_of, span_of
 from automl_refine.categories import Category, categories, parse_conditions
 from automl_refine.choosing import choose
 from automl_refine.rounds import RawSpace, Round, Step, Taken
@@ -107,12 +107,8 @@ class RefineSearcher(Searcher):
             )
         if problem.trials is not None and problem.trials < 1:
             raise RequestError(f"trials must be at least 1, but got {problem.trials}; raise --trials")
-        self._direction = problem.objectives[0].direction
-        if self.floor is not None and self._direction == "min":
-            raise RequestError(
-                f"floor leaves out small accuracies, but objective {problem.objectives[0]} is better when smaller; "
-                "leave --floor out, and bound errors by --range"
-            )
+        self._objective = problem.objectives[0]
+        check_floor(self.floor, self._objective)
         space = problem.space
         size = space.orbits()
         if size is not None and size <= self.lower_limit:
@@ -132,7 +128,7 @@ class RefineSearcher(Searcher):
         """Why nothing follows; empty while something does."""
         self.waiting: Step | None = None
         """The step that a person is to decide on."""
-        self._reference = space.reference() if self.floor is None and self._direction == "max" else None
+        self._reference = space.reference() if self.floor is None and self._objective.direction == "max" else None
         self._reference_value: float | None = None
         self._taken: dict[Hashable, Taken] = {}
         self._raw = RawSpace(space)
@@ -215,11 +211,11 @@ class RefineSearcher(Searcher):
     def tell(self, job: Job, outcome: Outcome) -> None:
         out = self._out.pop(job.trial)
         value = outcome.values[0] if outcome.status == "done" and outcome.values else None
-        if value is not None and self._direction == "max" and self.span is None and not 0 <= value <= 1:
-            self.over = self.over or (
-                f"errors are 1 - value in percent, so values must be fractions, but trial {job.trial} has {value:g}; "
-                "choose such an --objective, or one that is better when smaller"
-            )
+        if value is not None and not self.over:
+            try:
+                error_of(self._objective, value)
+            except RequestError as error:  # the study's results stay; only that they cannot be compared ends it
+                self.over = str(error)
         if out.is_reference:
             self._reference_value = value
         else:
@@ -313,7 +309,12 @@ class RefineSearcher(Searcher):
     def _step(self) -> Step:
         now, members = self._round, self.members()
         table = area_table(
-            now.space, members, self._open_conditions(), span=self._span, floor=self._floor, seed=self.problem.seed
+            now.space,
+            members,
+            self._open_conditions(),
+            span=self.span or span_of(self._objective, members),
+            floor=self._floor,
+            seed=self.problem.seed,
         )
         return Step(now.space, members, table, None, self.over, now.migrated, now.extra, now.used_up)
 
@@ -327,20 +328,16 @@ class RefineSearcher(Searcher):
     def _member(self, one: Taken) -> Member:
         error, why = None, one.reason
         if one.value is not None and self._floor is not None and one.value < self._floor:
-            why = "below the floor"
+            why = BELOW
         elif one.value is not None:
-            error = 100 * (1 - one.value) if self._direction == "max" else one.value
+            error = error_of(self._objective, one.value)
         return Member(one.configuration, one.key, error, one.trial, why)
 
     @property
     def _floor(self) -> float | None:
         if self.floor is not None:
             return self.floor
-        return None if self._reference_value is None else self._reference_value / 2
-
-    @property
-    def _span(self) -> tuple[float, float] | None:
-        return self.span or ((0.0, 100.0) if self._direction == "max" else None)
+        return None if self._reference_value is None else DEAD * self._reference_value
 
     def _open_conditions(self) -> list[Condition]:
         """Gives the conditions about which nothing has been fixed yet."""

@@ -1,0 +1,269 @@
+"""The refining searcher, driven without an engine."""
+
+from random import Random
+
+import pytest
+
+from automl_core.errors import RequestError
+from automl_core.interfaces import Problem
+from automl_core.randomness import derive_seed
+from automl_core.restricting import Restriction
+from automl_core.testing import SearcherContract
+from automl_core.testing.doubles import ToySpace
+from automl_core.types import Job, Objective, Outcome, Point
+from automl_refine.searcher import RefineSearcher
+from automl_spaces.ktg import KTGSpace
+
+WIDE = "wrn-28-2"
+
+
+def published_space():
+    return KTGSpace(models=("resnet32", WIDE), gates=("through", "cutoff", "linear"))
+
+
+def accuracy(configuration, noise=0.01):
+    """Better with wide auxiliaries, then with taught ones, then with their knowledge coming in slowly."""
+    value = 0.5
+    value += 0.06 * sum(configuration[name] == WIDE for name in ("model_2", "model_3"))
+    value += 0.03 * sum(configuration[name] == "through" for name in ("gate_label_2", "gate_label_3"))
+    value += 0.015 * sum(configuration[name] == "linear" for name in ("gate_2_1", "gate_3_1"))
+    generator = Random(derive_seed("noise", sorted(configuration.items())))
+    return value + noise * generator.random()
+
+
+def done(job, value):
+    return Outcome("done", job.to_budget, (Point(job.to_budget, {"accuracy": value}),), (value,), cost=1.0)
+
+
+def begin(searcher, space=None, trials=None, seed=0, objective=Objective("accuracy")):  # noqa: B008 - frozen
+    searcher.start(Problem(space or published_space(), (objective,), 1, 1, trials, seed))
+    return searcher
+
+
+def drive(searcher, value=accuracy, workers=1, most=100_000):
+    """Trains what is asked for, ``workers`` at once; gives the jobs in the order in which they were asked for."""
+    running, jobs = [], []
+    while len(jobs) < most:
+        while len(running) < workers and (job := searcher.ask(len(jobs))) is not None:
+            running.append(job)
+            jobs.append(job)
+        if not running:
+            break
+        job = running.pop(0)
+        answer = value(job.configuration)
+        searcher.tell(job, answer if isinstance(answer, Outcome) else done(job, answer))
+    return jobs
+
+
+def path(searcher):
+    return [(step.chosen.condition.label, step.chosen.label) for step in searcher.steps if step.chosen is not None]
+
+
+PUBLISHED_PATH = [
+    ("auxiliary node", f"{WIDE} & {WIDE}"),
+    ("edge from label to auxiliary", "through & through"),
+    ("edge from auxiliary to target", "linear & linear"),
+]
+
+
+@pytest.mark.parametrize(
+    ("lower_limit", "sizes", "everything"),
+    [(500, [39_609, 9_963, 1_134, 135], 135), (2_000, [39_609, 9_963, 1_134], 1_089)],
+)
+def test_refines_until_the_space_is_small_enough_and_takes_all_of_that(lower_limit, sizes, everything):
+    searcher = begin(RefineSearcher(per_step=270, lower_limit=lower_limit, choose="auc", min_group=20))
+    jobs = drive(searcher)
+    assert path(searcher) == PUBLISHED_PATH[: len(sizes) - 1]
+    assert [step.space.orbits() for step in searcher.steps] == sizes
+    assert searcher.status == "done" and searcher.exhausted and searcher.finished()
+    last = searcher.steps[-1]
+    assert last.exhaustive and last.chosen is None and len(last.members) == everything
+    # What was trained in a wider space counts in the narrower one, and is not asked for again.
+    assert all(step.migrated > 0 for step in searcher.steps[1:])
+    assert all(len(step.members) == 270 for step in searcher.steps[:-1])
+    assert len(jobs) == 1 + sum(step.drawn for step in searcher.steps)  # the reference is no member
+    assert len({tuple(sorted(job.configuration.items())) for job in jobs[1:]}) == len(jobs) - 1
+
+
+def test_the_sample_lies_in_the_design_space_and_is_uniform_over_raw_configurations():
+    searcher = begin(RefineSearcher(per_step=600, lower_limit=500, choose="auc"))
+    drive(searcher)
+    for step in searcher.steps:
+        assert all(step.space.violation(member.configuration) is None for member in step.members)
+    pairs = [{member.configuration["model_2"], member.configuration["model_3"]} for member in searcher.steps[0].members]
+    mixed = sum(len(pair) == 2 for pair in pairs)
+    assert 240 < mixed < 360  # half of the raw configurations
+
+
+def test_members_are_raw_configurations_although_equal_ones_are_trained_once():
+    """Auxiliaries that the target does not learn from mean nothing, but the choice made there is counted."""
+    searcher = begin(RefineSearcher(per_step=600, lower_limit=500, choose="auc"))
+    drive(searcher, most=601)
+    members = searcher.members() if not searcher.steps else searcher.steps[0].members
+    assert len(members) == 600 and len({member.key for member in members}) < 600
+
+
+def test_a_twin_of_what_is_under_way_waits_for_it():
+    space = published_space()
+    searcher = begin(RefineSearcher(per_step=600, lower_limit=500, choose="auc"), space)
+    running = {}
+    for number in range(300):
+        job = searcher.ask(number)
+        key = space.canonical(job.configuration)
+        assert key not in running.values(), "a training was begun twice at once"
+        running[number] = key
+        if number % 3 == 2:  # the oldest ends
+            oldest = min(running)
+            searcher.tell(Job(oldest, {}, 0, 1), done(job, 0.6))
+            del running[oldest]
+
+
+def test_the_first_trial_is_the_reference_and_sets_the_floor():
+    searcher = begin(RefineSearcher(per_step=270, lower_limit=500, choose="auc"))
+    values = iter([0.6] + [0.31, 0.29] * 135)
+    jobs = drive(searcher, value=lambda _: next(values), most=271)
+    assert jobs[0].configuration["gate_label_1"] == "through"
+    assert {jobs[0].configuration[f"gate_{other}_1"] for other in (2, 3)} == {"cutoff"}
+    table = searcher.steps[0].table
+    assert table.floor == 0.3
+    assert dict(table.left_out) == {"below the floor": 135}
+    assert table.overall == pytest.approx(31)
+
+
+def test_failed_and_diverged_trials_are_left_out_and_counted():
+    searcher = begin(RefineSearcher(per_step=270, lower_limit=500, choose="auc", floor=0.1))
+    answers = iter(["failed", "diverged", "infeasible"])
+
+    def respond(configuration):
+        status = next(answers, None)
+        return accuracy(configuration) if status is None else Outcome(status, 0, error="it was told to")
+
+    drive(searcher, value=respond, most=270)
+    assert dict(searcher.steps[0].table.left_out) == {"failed": 1, "diverged": 1, "infeasible": 1}
+
+
+def test_separate_intervals_are_asked_for_and_more_is_drawn_for_them():
+    def flat(configuration):
+        return 0.6 + 0.1 * Random(derive_seed("flat", sorted(configuration.items()))).random()
+
+    searcher = begin(RefineSearcher(per_step=120, lower_limit=500, max_extra=60, min_group=10))
+    jobs = drive(searcher, value=flat)
+    (step,) = searcher.steps
+    assert step.chosen is None and step.extra == 60 and len(step.members) == 180 and len(jobs) == 181
+    assert searcher.status == "stopped" and "60 more" in searcher.reason
+    clear = begin(RefineSearcher(per_step=270, lower_limit=500, min_group=20))
+    drive(clear)
+    assert path(clear)[0] == PUBLISHED_PATH[0]
+
+
+def test_a_person_decides_and_can_stop():
+    searcher = begin(RefineSearcher(per_step=100, lower_limit=500, choose="ask", min_group=5))
+    drive(searcher)
+    assert searcher.status == "waiting" and searcher.finished() and searcher.ask(101) is None
+    for wrong in ({"condition": "auxiliary nod", "category": "x"}, {"stop": False}, "auxiliary node", None):
+        with pytest.raises(RequestError):
+            searcher.instruct(wrong)
+    searcher.instruct({"condition": "edge from label to target", "category": "linear"})
+    assert searcher.status == "sampling" and not searcher.finished()
+    assert searcher.space.restriction.allows({"gate_label_1": "linear"})
+    assert not searcher.space.restriction.allows({"gate_label_1": "through"})
+    with pytest.raises(RequestError, match="is sampling"):
+        searcher.instruct({"stop": True})
+    drive(searcher)
+    searcher.instruct({"stop": True})
+    assert searcher.status == "stopped" and searcher.reason == "stopped by hand" and searcher.finished()
+
+
+def test_a_mixed_choice_leaves_both_orders_and_is_not_looked_at_again():
+    searcher = begin(RefineSearcher(per_step=60, lower_limit=500, choose="ask", min_group=5))
+    drive(searcher)
+    searcher.instruct({"condition": "edge from label to auxiliary", "category": "through & linear"})
+    space = searcher.space
+    assert (space.size(), space.orbits()) == (2 * 78_732 // 9, 78_732 // 9)
+    drive(searcher)
+    assert "edge from label to auxiliary" not in [condition.label for condition, _ in searcher.waiting.table.conditions]
+
+
+def test_ends_with_a_notice_when_everything_is_fixed_and_the_space_is_still_large():
+    searcher = begin(RefineSearcher(per_step=100, lower_limit=10, choose="auc", min_group=5))
+    drive(searcher)
+    assert len(searcher.steps) == 4
+    assert searcher.status == "stopped" and "every condition is fixed" in searcher.reason
+
+
+def test_a_space_with_less_than_a_sample_is_used_up():
+    space = ToySpace(digits=3, choices=4)
+    searcher = begin(RefineSearcher(per_step=500, lower_limit=20, choose="auc", min_group=2), space)
+    jobs = drive(searcher, value=lambda configuration: 0.5 + 0.01 * next(iter(configuration.values())))
+    assert len(jobs) == 63  # all digits 0 is not allowed
+    assert searcher.steps[0].exhaustive and searcher.steps[0].space.size() == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"per_step": 20}, "per_step of searcher refine must be at least 30"),
+        ({"min_group": 1}, "min_group of searcher refine must be at least 2"),
+        ({"lower_limit": 0}, "lower_limit of searcher refine must be at least 1"),
+        ({"lower_limit": 50_000}, "holds 39,609; lower --lower-limit"),
+        ({"low": 1.0}, "--range LOW HIGH"),
+        ({"conditions": ("gate_label_2",)}, "gate_label_3"),
+        ({"conditions": ("gate_labl_1",)}, "did you mean 'gate_label_1'"),
+    ],
+)
+def test_refuses_what_cannot_work(options, words):
+    with pytest.raises(RequestError) as caught:
+        begin(RefineSearcher(**options))
+    assert words in str(caught.value)
+
+
+def test_refuses_several_objectives_and_values_that_are_no_fractions():
+    searcher = RefineSearcher(per_step=40, lower_limit=500)
+    with pytest.raises(RequestError, match="one --objective"):
+        searcher.start(Problem(published_space(), (Objective("accuracy"), Objective("flops", "min")), 1, 1, None, 0))
+    begin(searcher)
+    drive(searcher, value=lambda _: 71.5)
+    assert searcher.status == "stopped" and "71.5" in searcher.reason
+
+
+def test_errors_of_a_loss_are_its_own_values():
+    searcher = begin(
+        RefineSearcher(per_step=300, lower_limit=500, choose="auc", min_group=20), objective=Objective("loss", "min")
+    )
+    drive(searcher, value=lambda configuration: 3 - 2 * accuracy(configuration))
+    assert path(searcher) == PUBLISHED_PATH
+    assert searcher.steps[0].table.span[0] == 0.0
+
+
+def test_a_design_space_is_refined_further():
+    space = published_space().restrict(Restriction.fix(gate_label_1="through"))
+    searcher = begin(RefineSearcher(per_step=270, lower_limit=100, choose="auc", min_group=15), space)
+    drive(searcher)
+    assert [label for label, _ in path(searcher)] == [label for label, _ in PUBLISHED_PATH]
+    assert all(member.configuration["gate_label_1"] == "through" for member in searcher.steps[-1].members)
+
+
+class OddSpace(ToySpace):
+    """Every raw configuration has a key of its own, so that no twin stands in for another."""
+
+    def canonical(self, configuration):
+        return tuple(sorted(configuration.items()))
+
+
+class TestRefine(SearcherContract):
+    synchronous = True  # a step ends before the next one begins
+    max_budget = 1
+
+    def make_searcher(self):
+        return RefineSearcher(per_step=12, lower_limit=5, choose="auc", min_group=2)
+
+    def make_space(self):
+        return OddSpace()
+
+    def make_small_space(self):
+        return OddSpace(digits=2, choices=4)
+
+
+class TestRefineBySeparateIntervals(TestRefine):
+    def make_searcher(self):
+        return RefineSearcher(per_step=10, lower_limit=5, choose="separated", max_extra=8, min_group=2, floor=0.05)
