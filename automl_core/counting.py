@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from automl_core.restricting import Box, Restriction
+from automl_core.restricting import Box, Restriction, holds
 from automl_core.types import Configuration, Value
 
 if TYPE_CHECKING:
@@ -28,15 +29,14 @@ def count(config_space: ConfigurationSpace, restriction: Restriction, symmetry: 
     Returns:
         The number, None when there are infinitely many.
     """
-    groups = _cycles(config_space, symmetry or {})
+    if any(math.isinf(one.size) for one in config_space.values()):
+        return None
     clauses = [tuple(_within(box, config_space) for box in boxes) for boxes in restriction.loose]
-    total = 1
-    for names, joined in _components(groups, clauses):
-        sizes = [_size(config_space, group) for group in names]
-        if any(math.isinf(size) for size in sizes):
-            return None
-        total *= _counted_out(config_space, names, joined) if joined else math.prod(int(size) for size in sizes)
-    return total
+    mentioned = {name for boxes in clauses for box in boxes for name in box}
+    groups = _cycles(config_space, symmetry or {})
+    free = [group for group in groups if mentioned.isdisjoint(group)]
+    bound = [group for group in groups if not mentioned.isdisjoint(group)]
+    return math.prod(_size(config_space, group) for group in free) * _counted_out(config_space, bound, clauses)
 
 
 def count_orbits(config_space: ConfigurationSpace, restriction: Restriction, group: Sequence[Symmetry]) -> int | None:
@@ -95,33 +95,8 @@ def _cycles(config_space: ConfigurationSpace, symmetry: Symmetry) -> list[Group]
     return groups
 
 
-def _components(
-    groups: Sequence[Group], clauses: Sequence[tuple[Box, ...]]
-) -> Iterator[tuple[list[Group], list[tuple[Box, ...]]]]:
-    """Splits groups into sets that no clause joins, so that each can be counted alone."""
-    left = list(groups)
-    while left:
-        names, joined = [left.pop(0)], []
-        rest = list(clauses)
-        found = True
-        while found:
-            mentioned = {name for group in names for name in group}
-            touching = [one for one in rest if any(mentioned & set(box) for box in one)]
-            rest = [one for one in rest if one not in touching]
-            joined += touching
-            further = {name for boxes in touching for box in boxes for name in box} - mentioned
-            names += [group for group in left if further & set(group)]
-            left = [group for group in left if group not in names]
-            found = bool(touching)
-        yield names, joined
-
-
-def _size(config_space: ConfigurationSpace, group: Group) -> float:
-    if len(group) == 1:
-        return float(config_space[group[0]].size)
-    if any(math.isinf(config_space[name].size) for name in group):
-        return math.inf
-    return float(len(_shared(config_space, group)))
+def _size(config_space: ConfigurationSpace, group: Group) -> int:
+    return int(config_space[group[0]].size) if len(group) == 1 else len(_shared(config_space, group))
 
 
 def _shared(config_space: ConfigurationSpace, group: Group) -> list[Value]:
@@ -130,10 +105,31 @@ def _shared(config_space: ConfigurationSpace, group: Group) -> list[Value]:
 
 
 def _counted_out(config_space: ConfigurationSpace, groups: Sequence[Group], clauses: Sequence[tuple[Box, ...]]) -> int:
-    restriction = Restriction(tuple(clauses))
+    """Counts what keeps all clauses, group by group; what is in the same boxes so far is counted together."""
+    names = [{name for box in boxes for name in box} for boxes in clauses]
+    order = sorted(groups, key=lambda group: [place for place, one in enumerate(names) if not one.isdisjoint(group)])
+    counts = Counter({tuple((1 << len(boxes)) - 1 for boxes in clauses): 1})  # a bit for each box of each clause
+    for place, group in enumerate(order):
+        later = {name for other in order[place + 1 :] for name in other}
+        decided = [one.isdisjoint(later) for one in names]
+        values = Counter(
+            tuple(_boxes_with(boxes, group, value) for boxes in clauses) for value in _shared(config_space, group)
+        )
+        joined: Counter[tuple[int, ...]] = Counter()
+        for (before, number), (mine, times) in product(counts.items(), values.items()):
+            both = [one & other for one, other in zip(before, mine, strict=True)]
+            if all(both):  # in which of a clause's boxes it is matters no longer than further names can leave them
+                joined[tuple(1 if done else bits for bits, done in zip(both, decided, strict=True))] += number * times
+        counts = joined
+    return counts.total()
+
+
+def _boxes_with(boxes: tuple[Box, ...], group: Group, value: Value) -> int:
+    """Gives the boxes, as bits, that allow a value for each hyperparameter of a group."""
     return sum(
-        restriction.allows({name: value for group, value in zip(groups, values, strict=True) for name in group})
-        for values in product(*(_shared(config_space, group) for group in groups))
+        1 << place
+        for place, box in enumerate(boxes)
+        if all(name not in box or holds(box[name], value) for name in group)
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from automl_core.counting import values_of
 from automl_core.errors import RequestError, StudyFailed
 from automl_core.interfaces.space import PartialSpace, SearchSpace
 from automl_core.narrowing import narrowed
@@ -14,6 +18,7 @@ from automl_core.types import Configuration, Value
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
 
 
 class DesignSpace(PartialSpace):
@@ -57,14 +62,29 @@ class DesignSpace(PartialSpace):
         return self.space.violation(configuration)
 
     def conditions(self) -> Sequence[Condition]:
-        """Gives the whole's conditions on hyperparameters that still have a choice."""
+        """Gives the whole's conditions, on those of their hyperparameters that still have a choice."""
         free = set(_with_choice(self))
-        return [condition for condition in self.space.conditions() if free.issuperset(condition.names)]
+        found: dict[tuple[str, ...], Condition] = {}
+        for condition in self.space.conditions():
+            names = tuple(name for name in condition.names if name in free)
+            if names:
+                found.setdefault(names, replace(condition, names=names))
+        return list(found.values())
 
     def symmetries(self) -> Sequence[Mapping[str, str]]:
         """Gives those of the whole that leave the restriction as it is."""
-        mine = self._restriction
-        return [one for one in self.space.symmetries() if mine.renamed(one).says_the_same(mine)]
+        return self._symmetries
+
+    @cached_property
+    def _symmetries(self) -> list[Mapping[str, str]]:
+        left = {name: _left_of(one) for name, one in self.config_space.items()}
+        loose = Restriction(self._restriction.loose)
+        return [
+            one
+            for one in self.space.symmetries()
+            if all(left.get(name) == left.get(other) for name, other in one.items())
+            and (not loose or loose.renamed(one).says_the_same(loose))
+        ]
 
     def reference(self) -> Configuration | None:
         """Gives the whole's, or one that means the same and keeps the restriction where changing values makes one."""
@@ -101,6 +121,13 @@ def default_conditions(space: SearchSpace) -> list[Condition]:
     names = _with_choice(space)
     pairs = [Condition(f"{one} & {other}", (one, other)) for one, other in combinations(names, 2)]
     return [Condition(name, (name,)) for name in names] + pairs
+
+
+def _left_of(hyperparameter: Hyperparameter[Any, Any]) -> Any:
+    """Gives what a hyperparameter can be, to be compared with another's."""
+    if math.isinf(hyperparameter.size):
+        return hyperparameter.lower, hyperparameter.upper  # type: ignore[attr-defined]
+    return frozenset((type(value), value) for value in values_of(hyperparameter))
 
 
 def _with_choice(space: SearchSpace) -> list[str]:

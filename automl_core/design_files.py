@@ -23,9 +23,11 @@ from typing import Any
 from automl_core.building import RESTRICT
 from automl_core.errors import RequestError, unknown
 from automl_core.plugins import get_registry
+from automl_core.recipes import RECIPE, SPACES, is_recipe, read_recipe
 from automl_core.restricting import KEYS, Restriction
 from automl_core.spec import Part
 from automl_core.types import Json
+from automl_core.yaml_files import read_mapping
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -69,7 +71,7 @@ class DesignFile:
 
 
 def named_or_read(part: Part) -> Part:
-    """Gives a search space as it is named; for the path of a YAML file the one that is written there.
+    """Gives a search space as it is named; for the path of a YAML file the one that is written there, or a recipe's.
 
     Options given beside the file win over those in it; restrictions of both hold.
 
@@ -78,7 +80,10 @@ def named_or_read(part: Part) -> Part:
     """
     if part.given or not part.name.endswith(SUFFIXES):
         return part
-    read = read_design(Path(part.name))
+    path = Path(part.name)
+    if is_recipe(path):
+        return Part(RECIPE, {**part.options, **read_recipe(path).part.options})
+    read = read_design(path)
     restriction = read.restriction
     if RESTRICT in part.options:
         restriction &= Restriction.from_json(part.options[RESTRICT])
@@ -92,21 +97,8 @@ def read_design(path: Path) -> DesignFile:
     Raises:
         RequestError: When it cannot be read, is no YAML, or holds a key that has no meaning.
     """
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise RequestError(
-            f"a design space must be a readable YAML file, but {str(path)!r} is not: {reason}; name a registered space "
-            "('automl plugins' lists them) or another file"
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise RequestError(f"design space {str(path)!r} must be YAML, but is not{where}; mend it") from None
-    if not isinstance(data, Mapping) or not isinstance(data.get("space"), str):
+    data = read_mapping(path, "design space", SPACES)
+    if not isinstance(data.get("space"), str):
         raise RequestError(
             f"a design space must map 'space' to the name of a search space, but {str(path)!r} does not; write for "
             "example 'space: ktg'"
@@ -119,6 +111,11 @@ def read_design(path: Path) -> DesignFile:
     if not isinstance(options, Mapping):
         raise RequestError(
             f"'options' of design space {str(path)!r} must map options to values, but is {options!r}; mend it"
+        )
+    if RESTRICT in options:
+        raise RequestError(
+            f"design space {str(path)!r} must not restrict twice, but has an option {RESTRICT!r}; write what stands "
+            f"there under {', '.join(map(repr, KEYS))}"
         )
     restriction = Restriction.from_json({key: data[key] for key in KEYS if key in data})
     return DesignFile(data["space"], dict(options), restriction, data.get("provenance"))

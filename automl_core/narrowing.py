@@ -28,10 +28,10 @@ def narrowed(whole: ConfigurationSpace, restriction: Restriction) -> Configurati
     """
     from ConfigSpace import ConfigurationSpace
 
-    _check_names(whole, restriction)
     data = whole.to_serialized_dict()
-    limits = restriction.box()
     before = {item["name"]: item for item in data["hyperparameters"]}
+    _check(whole, before, restriction)
+    limits = restriction.limits()
     items = {name: reduce(_narrow, limits.get(name, []), item) for name, item in before.items()}
     conditions = _conditions(data["conditions"], items, before)
     changed = restriction.names | (set(whole) - set(items))
@@ -41,18 +41,17 @@ def narrowed(whole: ConfigurationSpace, restriction: Restriction) -> Configurati
     return ConfigurationSpace.from_serialized_dict(data)
 
 
-def _check_names(whole: ConfigurationSpace, restriction: Restriction) -> None:
+def _check(whole: ConfigurationSpace, items: Mapping[str, Item], restriction: Restriction) -> None:
     for boxes in restriction.clauses:
         for box in boxes:
             for name, allowed in box.items():
-                if name not in whole:
-                    raise unknown(f"hyperparameter of space {whole.name!r} in a restriction", name, list(whole))
-                _check_values(whole, name, allowed)
+                if name not in items:
+                    raise unknown(f"hyperparameter of space {whole.name!r} in a restriction", name, list(items))
+                _check_values(items[name], allowed)
 
 
-def _check_values(whole: ConfigurationSpace, name: str, allowed: Allowed) -> None:
-    item = next(one for one in whole.to_serialized_dict()["hyperparameters"] if one["name"] == name)
-    choices = choices_of(item)
+def _check_values(item: Item, allowed: Allowed) -> None:
+    name, choices = item["name"], choices_of(item)
     for value in () if isinstance(allowed, Range) else allowed:
         if choices is not None and not holds(tuple(choices), value):
             raise unknown(f"value of {name} in a restriction", str(value), [str(one) for one in choices])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from automl_core.errors import RequestError, unknown
@@ -98,14 +99,14 @@ class Restriction:
                         "'narrowed'"
                     )
                 clauses.append(({str(name): _allowed(str(name), value)},))
-        for boxes in data.get("any_of") or ():
-            if not isinstance(boxes, Sequence) or isinstance(boxes, str) or not boxes:
+        for boxes in _listed(data, data.get("any_of") or ()):
+            if not _listed(data, boxes):
                 raise _wrong_form({"any_of": [boxes]})
             clauses.append(tuple(_box(box) for box in boxes))
         return cls(tuple(clauses))
 
     def to_json(self) -> Json:
-        """Writes plain JSON, from which an equal restriction is read back."""
+        """Writes plain JSON, from which one that says the same is read back."""
         data: dict[str, Any] = {"fixed": {}, "narrowed": {}, "any_of": []}
         taken: set[str] = set()
         for boxes in self.clauses:
@@ -150,15 +151,23 @@ class Restriction:
 
     def says_the_same(self, other: Restriction) -> bool:
         """Whether both have equal clauses, in whatever order these and their boxes stand."""
-        return _unordered(self) == _unordered(other)
+        return self._unordered == other._unordered
 
-    def box(self) -> dict[str, list[Allowed]]:
-        """Gives what the clauses with one box say of each hyperparameter."""
+    @cached_property
+    def _unordered(self) -> frozenset[frozenset[frozenset[tuple[str, Any]]]]:
+        return frozenset(
+            frozenset(frozenset((name, _hashable(one)) for name, one in box.items()) for box in boxes)
+            for boxes in self.clauses
+        )
+
+    def limits(self) -> dict[str, list[Allowed]]:
+        """Gives what each clause leaves of each hyperparameter alone: what any of its boxes allows, if all name it."""
         found: dict[str, list[Allowed]] = {}
         for boxes in self.clauses:
-            if len(boxes) == 1:
-                for name, allowed in boxes[0].items():
-                    found.setdefault(name, []).append(allowed)
+            for name in boxes[0]:
+                left = _any_of([box[name] for box in boxes]) if all(name in box for box in boxes) else None
+                if left is not None:
+                    found.setdefault(name, []).append(left)
         return found
 
     def __str__(self) -> str:
@@ -172,15 +181,22 @@ def holds(allowed: Allowed, value: Value) -> bool:
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
 
 
+def _any_of(allowed: Sequence[Allowed]) -> Allowed | None:
+    """Gives what at least holds where one of several does; None where that cannot be said by values or a range."""
+    ranges = [one for one in allowed if isinstance(one, Range)]
+    values = [value for one in allowed if not isinstance(one, Range) for value in one]
+    if not ranges:
+        return tuple(value for place, value in enumerate(values) if not holds(tuple(values[:place]), value))
+    ends: list[float] = [end for one in ranges for end in (one.low, one.high)]
+    for value in values:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+        ends.append(value)
+    return Range(min(ends), max(ends))
+
+
 def _keeps(configuration: Configuration, box: Box) -> bool:
     return all(name not in configuration or holds(allowed, configuration[name]) for name, allowed in box.items())
-
-
-def _unordered(restriction: Restriction) -> frozenset[frozenset[frozenset[tuple[str, Any]]]]:
-    return frozenset(
-        frozenset(frozenset((name, _hashable(one)) for name, one in box.items()) for box in boxes)
-        for boxes in restriction.clauses
-    )
 
 
 def _hashable(allowed: Allowed) -> Any:
@@ -210,6 +226,12 @@ def _range(name: str, value: Mapping[str, Any]) -> Range:
     low, high = ends
     assert low is not None and high is not None
     return Range(low, high)
+
+
+def _listed(data: Any, value: Any) -> Sequence[Any]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise _wrong_form(data)
+    return value
 
 
 def _box(data: Any) -> Box:

@@ -109,7 +109,7 @@ class ToyEvaluator(Evaluator):
         self.noise = noise
 
     def check(self, space: SearchSpace, dataset: Any) -> None:
-        if not isinstance(space, ToySpace):
+        if not isinstance(space.whole, ToySpace):
             raise RequestError(f"evaluator toy takes the space toy alone, but got {space.name!r}; use --space toy")
 
     def presets(self, dataset: Any) -> Mapping[str, Mapping[str, Json]]:

@@ -129,6 +129,12 @@ class SupernetSearcher(Searcher):
         while isinstance(space, ConstrainedSpace):
             self._constraints += space.constraints
             space = space.space
+        if space.restriction:
+            raise RequestError(
+                f"searcher {self.name} derives cells from a network of every choice, so it must be given a whole "
+                f"space, but {space.name!r} is restricted to {space.restriction}; leave the restriction out, or choose "
+                "another --searcher"
+            )
         if not isinstance(space, CellSpace):
             raise RequestError(
                 f"searcher {self.name} searches for cells, but space {space.name!r} has none; choose --space "

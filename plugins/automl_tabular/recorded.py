@@ -135,7 +135,7 @@ def _means_the_same(spec: StudySpec, space: SearchSpace, configuration: Configur
         from ConfigSpace import Configuration as Checked
 
         try:
-            Checked(space.config_space, values=dict(configuration))
+            Checked(space.whole.config_space, values=dict(configuration))
         except ValueError:
             return False
         return True
