@@ -22,7 +22,7 @@ from automl_core.randomness import derive_seed, digest
 from automl_core.restricting import Allowed, Condition, holds
 from automl_core.types import OVER, Configuration, Json, Objective
 from automl_refine.categories import Category, categories
-from automl_refine.edf import FEWEST, LEVEL, RESAMPLES, Bootstrap, area, check_span
+from automl_refine.edf import LEVEL, RESAMPLES, Bootstrap, area, check_span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,18 +125,6 @@ class AreaTable:
             ],
         }
 
-    def notes(self) -> list[str]:
-        """Says what the numbers rest on, a sentence each."""
-        low, high = self.span
-        left = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        few = sum(row.interval is None for _, row in self.rows())
-        return [
-            f"Errors from {low:g} to {high:g} are looked at.",
-            f"{self.trials} trials count" + (f"; left out: {left}." if left else "; none is left out."),
-            "There is no floor." if self.floor is None else f"The floor is a value of {self.floor:.4g}.",
-            f"Intervals hold at {100 * self.level:g} %, from {RESAMPLES} bootstrap samples of different trainings.",
-        ] + ([f"An interval takes at least {FEWEST} different trainings; categories with fewer: {few}."] if few else [])
-
 
 def area_table(
     space: SearchSpace,
@@ -228,10 +216,13 @@ def error_of(objective: Objective, value: float) -> float:
 
 
 def span_of(objective: Objective, members: Sequence[Member]) -> tuple[float, float]:
-    """Gives the usual span: 0 to 100 percent; for a "min" metric 0 to the largest error."""
+    """Gives the usual span: 0 to 100 percent; for a "min" metric 0, or the smallest error below it, to the largest."""
     if objective.direction == "max":
         return PERCENT
-    return 0.0, max((member.error for member in members if member.error is not None), default=1.0)
+    errors = [member.error for member in members if member.error is not None]
+    low, high = min(errors, default=0.0), max(errors, default=0.0)
+    low = min(low, 0.0)
+    return (low, high) if low < high else (low, low + 1.0)
 
 
 def floor_of(record: StudyRecord, space: SearchSpace | None = None) -> float | None:
