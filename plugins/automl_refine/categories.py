@@ -226,7 +226,7 @@ def _parse_condition(space: SearchSpace, text: str, own: Sequence[Condition]) ->
     names = tuple(name.strip() for name in text.split("+"))
     known = list(space.config_space)
     if len(names) == 1 and text not in known:
-        raise unknown(f"condition of space {space.name!r}", text, [*(one.label for one in own), *known])
+        raise unknown(f"condition of space {space.name!r}", text, {*(one.label for one in own), *known})
     for name in names:
         if name not in known:
             raise unknown(f"hyperparameter of space {space.name!r} in condition {text!r}", name, known)
@@ -237,4 +237,4 @@ def _parse_condition(space: SearchSpace, text: str, own: Sequence[Condition]) ->
 def _text(allowed: Allowed) -> str:
     if isinstance(allowed, Range):
         return str(allowed)
-    return " | ".join(map(str, allowed))
+    return " | ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in allowed)

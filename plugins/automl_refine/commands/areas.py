@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 UNIFORM = ("random", "grid")
 """Searchers that complete what they draw, and draw uniformly."""
 
+MANY_ROWS = 60
+"""With more categories than that, only the best of the first conditions are listed, unless all are asked for."""
+
+SHOWN_CONDITIONS = 20
+SHOWN_CATEGORIES = 3
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -56,6 +62,7 @@ class _Found:
     "metrics that are to be large.  [default: 0 to 100, or to the largest]")  # fmt: skip
 @click.option("--floor", type=float, help="Leave out trials below this fraction.  [default: half of the reference]")
 @click.option("--min-group", type=int, default=30, show_default=True, help="Trials that a category is compared with.")
+@click.option("--all", "everything", is_flag=True, help="List every category, not the best few of very many.")
 @click.pass_obj
 def command(
     settings: Any,
@@ -64,6 +71,7 @@ def command(
     span: tuple[float, float] | None,
     floor: float | None,
     min_group: int,
+    everything: bool,
 ) -> None:
     """Show which choices of STUDY... go with small errors: the area under the distribution of errors of each.
 
@@ -75,7 +83,7 @@ def command(
     workspace = Workspace(settings.workspace)
     records = [workspace.record(study) for study in dict.fromkeys(studies)]
     found = _find(records, conditions, span, floor, min_group)
-    click.echo(json.dumps(_to_json(found), indent=2, allow_nan=False) if settings.json else _text(found))
+    click.echo(json.dumps(_to_json(found), indent=2, allow_nan=False) if settings.json else _text(found, everything))
 
 
 def _find(
@@ -164,11 +172,26 @@ def _to_json(found: _Found) -> Json:
     }
 
 
-def _text(found: _Found) -> str:
-    blocks = [
-        f"{click.style(condition.label, bold=True)}\n{_rows(found, rows)}" for condition, rows in found.table.conditions
-    ]
+def _text(found: _Found, everything: bool) -> str:
+    conditions = found.table.conditions
+    short = sum(len(rows) for _, rows in conditions) > MANY_ROWS and not everything
+    blocks = []
+    for condition, rows in conditions[:SHOWN_CONDITIONS] if short else conditions:
+        shown = _best(rows, found.min_group) if short else rows
+        part = f", the best {len(shown)} of {len(rows)}" if len(shown) < len(rows) else ""
+        blocks.append(f"{click.style(condition.label, bold=True)}{part}\n{_rows(found, shown)}")
+    if short:
+        left = len(conditions[SHOWN_CONDITIONS:])
+        also = f" and {left} more conditions" if left else ""
+        blocks.append(note(f"--all lists every category{also}; --condition chooses."))
     return "\n\n".join([*blocks, note(" ".join(_notes(found)))])
+
+
+def _best(rows: Sequence[Row], min_group: int) -> list[Row]:
+    """Gives the rows with the largest areas, those with enough trials before others, in the table's order."""
+    ranked = sorted((row for row in rows if row.area is not None), key=lambda row: (row.trials < min_group, -row.area))  # type: ignore[operator]
+    kept = {id(row) for row in ranked[:SHOWN_CATEGORIES]}
+    return [row for row in rows if id(row) in kept]
 
 
 def _rows(found: _Found, rows: Sequence[Row]) -> str:
