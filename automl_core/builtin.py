@@ -4,6 +4,11 @@ from automl_core.hookspecs import Register, hookimpl
 
 
 @hookimpl
+def automl_search_spaces(register: Register) -> None:
+    register("recipe", "automl_core.recipes:RecipeSpace", summary="what one exported network was trained as, and how")
+
+
+@hookimpl
 def automl_executors(register: Register) -> None:
     register("serial", "automl_core.engine.serial:SerialExecutor", summary="one job at a time, in this process")
     register(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import automl_core
 from automl_core.errors import RequestError, reason
 from automl_core.interfaces import Context, Dataset, Description
 from automl_core.journal import TrialUpdate
+from automl_core.recipes import FILE as RECIPE_FILE
+from automl_core.recipes import has_recipe, made_recipe
 from automl_core.records import UNDER_WAY, TrialRow, plain
 from automl_core.retraining import LABEL, candidate, refuse_untrained, sized_space
 from automl_core.storage import MANIFEST
@@ -32,16 +34,17 @@ PICTURE = "graph.svg"
 
 
 def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
-    """Writes what the evaluator exports, ``description.json`` and a model card into a new directory.
+    """Writes what the evaluator exports, ``description.json``, ``recipe.yaml`` and a model card into a new directory.
 
     Retrained weights are taken when there are any (the first repetition's, never the best by test accuracy), else
-    those of the search, from the trial's checkpoint.
+    those of the search, from the trial's checkpoint. The recipe is that of these weights; there is one where the
+    evaluator is given by name and reads descriptions.
 
     Args:
         study: A study that has been run.
         directory: Where to; must not exist, or be empty.
-        trial: The candidate, or a finished support trial (a teacher, a control, one retraining); the best candidate
-            when None.
+        trial: The candidate, or a finished support trial (a teacher, a control, one retraining); when
+            None the best candidate, or where nothing was searched the first retraining.
 
     Returns:
         JSON: ``directory``, ``files``, ``trial``, ``label`` (empty for a candidate), ``retrained``.
@@ -50,6 +53,8 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
         RequestError: When the directory is in use, or the trial's weights are gone.
     """
     refuse_untrained(study, "an export")
+    if trial is None and not study.searched:
+        trial = next((one.number for one in _retrained(study, None)), None)
     support = trial is not None and any(row.number == trial and row.role == "support" for row in study.record.trials())
     chosen = _finished(study, trial, "an export") if support and trial is not None else candidate(study, trial)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -84,7 +89,9 @@ def _write_candidate(study: Study, chosen: TrialRow, directory: Path) -> bool:
     setting = retrained[0].instruction["setting"] if retrained else {}
     description = sized_space(study, setting).decode(chosen.configuration)
     picture = _describe(study, {"configuration": dict(chosen.configuration)}, description, chosen, directory)
-    (directory / CARD).write_text(_card(study, chosen, retrained, picture))
+    budget = retrained[0].budget if retrained else study.spec.max_budget
+    recipe = _write_recipe(study, chosen, description, setting, budget, directory)
+    (directory / CARD).write_text(_card(study, chosen, retrained, picture) + recipe)
     return bool(retrained)
 
 
@@ -94,7 +101,8 @@ def _write_support(study: Study, chosen: TrialRow, directory: Path) -> bool:
     _copy_artefact(study, chosen.number, directory)
     description = study.assembly.workbench(told["setting"]).evaluator.parse(told["description"])
     picture = _describe(study, {"trained": chosen.label}, description, chosen, directory)
-    (directory / CARD).write_text(_support_card(study, chosen, told, picture))
+    recipe = _write_recipe(study, chosen, description, told["setting"], told["max_budget"], directory)
+    (directory / CARD).write_text(_support_card(study, chosen, told, picture) + recipe)
     return bool(told["split"] == "final")
 
 
@@ -106,6 +114,19 @@ def _describe(study: Study, what: Json, description: Description, chosen: TrialR
     if picture is not None:
         (directory / PICTURE).write_text(picture)
     return picture is not None
+
+
+def _write_recipe(
+    study: Study, chosen: TrialRow, description: Description, setting: Mapping[str, Json], budget: int, directory: Path
+) -> str:
+    """Writes the recipe where there can be one; gives what the card says of it."""
+    if not has_recipe(study.assembly.evaluator, study.spec):
+        return ""
+    made_recipe(study, chosen, description, setting, budget).write(directory / RECIPE_FILE)
+    return (
+        f"\n`{RECIPE_FILE}` says how to train it anew, on the same data or on others, here or elsewhere:\n\n"
+        f"```console\n$ automl retrain {RECIPE_FILE} --dataset NAME\n```\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -220,8 +241,11 @@ def _is_finished(row: TrialRow) -> bool:
     return row.status not in OVER and row.status not in UNDER_WAY and row.status != "interrupted"
 
 
-def _retrained(study: Study, number: int) -> list[TrialUpdate]:
-    """Lists the finished retrainings of a candidate: those of the latest call's kind, first repetition first."""
+def _retrained(study: Study, number: int | None) -> list[TrialUpdate]:
+    """Lists the finished retrainings of a candidate, or where nothing was searched (None), first repetition first.
+
+    They are those of the latest call's kind.
+    """
     found = [
         trial
         for trial in study.record.journal.trials()

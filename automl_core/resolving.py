@@ -11,6 +11,7 @@ from automl_core.building import Objects, build_dataset, build_evaluator, build_
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import Dataset, Evaluator, SearchSpace
 from automl_core.plugins import Registry
+from automl_core.recipes import completed
 from automl_core.spec import PARTS, Part, StudySpec
 from automl_core.types import EMPTY, Json
 
@@ -41,6 +42,7 @@ def resolve(
         The complete spec, and notes on what the preset decided.
     """
     space = build_space(request.space, objects, registry)  # refuses what is no space, before anything else is asked
+    request, wanted = completed(space, request, wanted)
     request = _with_default_evaluator(request, objects, registry)
     evaluator = build_evaluator(request.evaluator, request.trainer, objects, registry)
     evaluator.attach(workspace, space)
@@ -93,16 +95,18 @@ def choose_preset(
 ) -> Mapping[str, Any]:
     """Gives a preset's defaults: the evaluator's, and over them those of the space with that evaluator.
 
+    A space may have presets that its evaluator does not.
+
     Raises:
         RequestError: For an unknown preset or an unknown part in it.
     """
-    presets = evaluator.presets(dataset)
-    if name not in presets:
-        raise unknown("preset", name, presets)
-    preset = dict(presets[name])
+    presets, own = evaluator.presets(dataset), space.presets(evaluator_name)
+    if name not in {**presets, **own}:
+        raise unknown("preset", name, {**presets, **own})
+    preset = dict(presets.get(name, EMPTY))
     if space.default_evaluator != evaluator_name:
         preset.pop("space", None)  # an evaluator knows the options of its own space alone
-    return deep_merged(preset, space.presets(evaluator_name).get(name, EMPTY))
+    return deep_merged(preset, own.get(name, EMPTY))
 
 
 def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

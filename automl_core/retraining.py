@@ -16,7 +16,7 @@ from automl_core.interfaces import ArtefactRequest, Dataset, Evaluator, SearchSp
 from automl_core.records import TrialRow, plain
 from automl_core.resolving import choose_preset, deep_merged, split_options
 from automl_core.spec import Part
-from automl_core.types import OVER, Json
+from automl_core.types import OVER, Configuration, Json
 
 if TYPE_CHECKING:
     from automl_core.study import Study
@@ -40,8 +40,8 @@ def retrain(
     """Trains a candidate and its controls ``repeats`` times each, as support trials of the study.
 
     Args:
-        study: A study that has been run.
-        trial: The candidate; the best one when None.
+        study: A study that has been run, or one over a space of a single configuration.
+        trial: The candidate; when None the best one, or where nothing was searched the space's only configuration.
         epochs: Budget of each training; that of the preset when one is given, else the study's maximum.
         repeats: Number of trainings, each with its own seed; that of the preset, or else 5, when None.
         dataset: Another data set than the study's.
@@ -54,17 +54,19 @@ def retrain(
             when None.
 
     Returns:
-        JSON: ``trial``, ``epochs``, ``dataset``, ``metric``, ``average``, ``status``, and per label (the retraining and
-        each control) the test values, their mean and their sample standard deviation.
+        JSON: ``study``, ``trial`` (None where nothing was searched), ``epochs``, ``dataset``, ``metric``, ``average``,
+        ``status``, and per label (the retraining and each control) the test values, their mean and their sample
+        standard deviation.
 
     Raises:
         RequestError: For an unknown trial, or numbers that are not above 0.
         StudyFailed: When a training failed.
     """
-    from automl_core.running import session
+    from automl_core.running import check_time_limit, session
 
     refuse_untrained(study, "a retraining")
-    chosen = candidate(study, trial)
+    check_time_limit(time_limit)
+    configuration, number = _subject(study, trial)
     setting, published = _setting(study, dataset, preset, options)
     repeats = repeats if repeats is not None else published.get("repeats", REPEATS)
     if repeats < 1:
@@ -82,10 +84,10 @@ def retrain(
     bench = assembly.workbench(setting)
     space = sized_space(study, setting)
     bench.evaluator.check(space, bench.dataset)
-    subject = bench.evaluator.translated(space.decode(chosen.configuration))
+    subject = bench.evaluator.translated(space.decode(configuration))
     subjects = {LABEL: subject, **bench.evaluator.controls(subject)}
     trained: dict[str, list[Trial]] = {}
-    with session(study, time_limit, progress, searches=False) as engine:
+    with study.begun(), session(study, time_limit, progress, searches=False) as engine:
         engine.observers.progress.started(study)
         for label, description in subjects.items():
             requests = [
@@ -93,7 +95,9 @@ def retrain(
                 for repeat in range(repeats)
             ]
             purpose: Purpose = "retraining" if label == LABEL else "control"
-            trained[label] = engine.train(requests, purpose, of=chosen.number, setting=setting)
+            trained[label] = engine.train(requests, purpose, of=number, setting=setting)
+        if number is None:  # there is no search whose status it would be
+            study.status = engine.cut_short or ("failed" if _failed(trained) else "finished")
     progress.finished(study)
     _refuse_failures(trained)
     metric = assembly.objectives[0].metric
@@ -101,7 +105,7 @@ def retrain(
     name = data["name"] if data else study.spec.dataset.name if study.spec.dataset is not None else None
     return {
         "study": study.name,
-        "trial": chosen.number,
+        "trial": number,
         "epochs": budget,
         "dataset": name,
         "metric": metric,
@@ -141,6 +145,16 @@ def candidate(study: Study, trial: int | None) -> TrialRow:
             f"lists its {len(found)}"
         )
     return found[number]
+
+
+def _subject(study: Study, trial: int | None) -> tuple[Configuration, int | None]:
+    """Gives the configuration to train, and the number of its candidate; None where nothing was searched."""
+    if trial is None and not study.searched and study.assembly.space.size() == 1:
+        only = next(study.assembly.space.enumerate(), None)
+        if only is not None:
+            return only, None
+    chosen = candidate(study, trial)
+    return chosen.configuration, chosen.number
 
 
 def _preset(study: Study, evaluator: Evaluator, dataset: Dataset | None, name: str) -> Mapping[str, Any]:
@@ -207,11 +221,13 @@ def _setting(
 
 
 def _refuse_failures(trained: Mapping[str, list[Trial]]) -> None:
-    for label, trials in trained.items():
-        for trial in trials:
-            if trial.status in OVER:
-                why = reason(trial.error)
-                raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {why}")
+    for label, trial in _failed(trained):
+        why = reason(trial.error)
+        raise StudyFailed(f"every training must end with a value, but {label} (trial {trial.number}): {why}")
+
+
+def _failed(trained: Mapping[str, list[Trial]]) -> list[tuple[str, Trial]]:
+    return [(label, trial) for label, trials in trained.items() for trial in trials if trial.status in OVER]
 
 
 def _result(label: str, trials: list[Trial], metric: str, average: int) -> dict[str, Json]:

@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -48,7 +49,8 @@ class Study:
     the same objects: ``Study.resume(name, evaluator=function)``.
 
     Args:
-        space: A search space, the path of a design space's YAML file, or a plain ``ConfigSpace.ConfigurationSpace``.
+        space: A search space, the path of a YAML file that has a design space or a recipe, or a plain
+            ``ConfigSpace.ConfigurationSpace``.
         searcher: A searcher; ``asha`` when None, or ``random`` where there are no smaller budgets to compare at.
         evaluator: An evaluator, or a function ``(configuration, budget, seed) -> float | dict``; the space's own one
             when None.
@@ -170,19 +172,31 @@ class Study:
         from automl_core.running import check_time_limit, run_study
 
         check_time_limit(time_limit)  # before the study's row is written
-        begun = self._journal is None
-        if begun:
+        with self.begun():
+            self.status = run_study(self, time_limit, progress or Progress(), instruction=instruction)
+        return self
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Writes the study's row, unless it is there, for what is done within the block.
+
+        Where that is refused before anything is done, nothing is left of a row that was written here.
+
+        Raises:
+            RequestError: When the name is taken.
+        """
+        begins = self._journal is None
+        if begins:
             self.assembly.executor().check()
             database = self.workspace.database(create=True)
             self._journal = StudyJournal.create(database, self.name, self.spec.to_json())
         try:
-            self.status = run_study(self, time_limit, progress or Progress(), instruction=instruction)
+            yield
         except RequestError:
-            if begun and self._journal is not None and next(self._journal.events(), None) is None:
-                self.workspace.delete(self.name)  # refused before anything was done: nothing is left of it
+            if begins and self._journal is not None and next(self._journal.events(), None) is None:
+                self.workspace.delete(self.name)
                 self._journal = None
             raise
-        return self
 
     @classmethod
     def load(
@@ -293,6 +307,11 @@ class Study:
         return StudyRecord(self.workspace, self._journal)
 
     @property
+    def searched(self) -> bool:
+        """Whether a candidate was begun."""
+        return self._journal is not None and self._journal.candidates() > 0
+
+    @property
     def best(self) -> Best:
         """The best candidate; ``value`` is what ranked it, ``metrics`` are raw.
 
@@ -367,7 +386,8 @@ class Study:
     ) -> dict[str, Json]:
         """Trains a candidate anew on training + validation data and measures it on the test data.
 
-        See :func:`automl_core.retraining.retrain`.
+        A study over a space of one configuration, such as a recipe, need not have been run. See
+        :func:`automl_core.retraining.retrain`.
         """
         from automl_core.retraining import retrain
 

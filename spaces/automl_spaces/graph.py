@@ -229,6 +229,9 @@ class KnowledgeTransferGraph:
         try:
             nodes = tuple(Node(**node) for node in data["nodes"])
             edges = tuple(Edge(**edge) for edge in data["edges"])
+            for name in [node.model for node in nodes] + [name for edge in edges for name in (edge.gate, edge.loss)]:
+                if not isinstance(name, str):
+                    raise TypeError(f"names must be text, but one is {name!r}")
             return cls(nodes, edges)
         except (KeyError, TypeError) as error:
             raise RequestError(

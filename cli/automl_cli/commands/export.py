@@ -15,9 +15,10 @@ from automl_cli.settings import Settings
 @click.option("--trial", type=int, help="Which trial, candidate or support.  [default: the best]")
 @click.pass_obj
 def command(settings: Settings, study: str, directory: Path, trial: int | None) -> None:
-    """Write weights, description and model card of STUDY's best trial to DIRECTORY.
+    """Write weights, description, recipe and model card of STUDY's best trial to DIRECTORY.
 
-    Weights of a retraining are taken where there are any.
+    Weights of a retraining are taken where there are any. Its recipe.yaml, which people can read and change, trains the
+    same anew, also elsewhere and on other data: automl retrain DIRECTORY/recipe.yaml --dataset NAME
     """
     from automl_cli.going_on import command_line
     from automl_cli.output import print_json

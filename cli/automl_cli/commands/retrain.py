@@ -1,29 +1,37 @@
-"""``automl retrain``: train a found configuration for good and test it."""
+"""``automl retrain``: train a found configuration, or an exported recipe, for good and test it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from automl_cli.executors import chosen_executor, executor_flags
-from automl_cli.requests import duration, parse_settings
+from automl_cli.requests import Options, duration, parse_settings
 from automl_cli.settings import Settings
+from automl_core.errors import RequestError
 
 if TYPE_CHECKING:
     from automl_cli.progress import Watcher
+    from automl_core import Study
     from automl_core.spec import StudySpec
+
+RECIPES = (".yaml", ".yml")
+"""How the paths of recipes end."""
 
 
 @click.command("retrain")
-@click.argument("study")
+@click.argument("study", metavar="STUDY|RECIPE")
 @click.option("--trial", type=int, help="Which trial's configuration.  [default: the best]")
-@click.option("--epochs", type=int, help="How long.  [default: the study's maximum budget]")
+@click.option("--epochs", type=int, help="How long.  [default: the maximum budget of study or recipe]")
 @click.option("--repeats", type=int, help="How many times, with a seed each.  [default: the preset's, or else 5]")
 @click.option("--average", type=int, help="Report the mean of the last so many epochs.  [default: the preset's, or 1]")
-@click.option("--dataset", metavar="NAME", help="Train on other data.  [default: the study's]")
-@click.option("--preset", metavar="NAME", help="Train by another preset's recipe.  [default: the study's]")
+@click.option("--dataset", metavar="NAME", help="Train on other data.  [default: those of study or recipe]")
+@click.option("--preset", metavar="NAME", help="Train as another preset does.  [default: as study or recipe say]")
 @click.option("--set", "settings_given", metavar="PART.OPTION=VALUE", multiple=True, help="An option of a part.")
+@click.option("--seed", type=int, help="All random numbers of a recipe's trainings follow from it.  [default: 0]")
 @click.option("--time-limit", callback=duration, metavar="TIME", help="Stop after 90s, 10m, 1h30m; repeat to go on.")
 @executor_flags(executor="the study's", workers="the study's")
 @click.option("--device", metavar="auto|cpu|cuda:N", help="Where networks are trained.  [default: the study's]")
@@ -41,21 +49,27 @@ def command(
     """Train a configuration of STUDY on training and validation data together, and test it.
 
     Reports the test accuracy's mean and standard deviation over repeats, beside controls trained alike.
+
+    RECIPE is a file that 'automl export' wrote, recipe.yaml. It is trained in a study of its own, which the same
+    command finds again.
     """
     from automl_cli.conclusion import watched
     from automl_cli.failures import INTERRUPTED
     from automl_cli.going_on import command_line
     from automl_cli.output import print_json
     from automl_cli.progress import watch
-    from automl_core import Study
 
     settings: Settings = context.obj
     options = parse_settings(settings_given)
     executor, its_options = chosen_executor(context, executor, dask)
-    where = {name: flags.pop(name) for name in ("workers", "device", "threads")}
+    where = {name: flags.pop(name) for name in ("workers", "device", "threads")} | {"executor": executor}
+    seed = flags.pop("seed")
 
     def work(progress: Watcher) -> tuple[dict[str, Any], StudySpec]:
-        loaded = Study.load(study, workspace=settings.workspace, executor=executor, options=its_options, **where)
+        if study.endswith(RECIPES):
+            loaded = _of_recipe(settings, Path(study), seed, flags, options, its_options, where)
+        else:
+            loaded = _recorded(settings, study, seed, its_options, where)
         return loaded.retrain(**flags, options=options, progress=progress), loaded.spec
 
     report, spec = watched(watch(settings, trainings=True), work)
@@ -68,22 +82,60 @@ def command(
         click.echo(f"{why}; nothing is lost, the same command goes on from here", err=True)
     elif not settings.json:
         which = () if flags["trial"] is None else ("--trial", str(flags["trial"]))
-        click.echo(f"\nKeep the weights: {command_line(settings, 'export', study, f'{study}-model', *which)}")
+        words = ("export", spec.name, f"{spec.name}-model", *which)
+        click.echo(f"\nKeep the weights: {command_line(settings, *words)}")
     if report["status"] == "interrupted":
         context.exit(INTERRUPTED)
+
+
+def _recorded(settings: Settings, name: str, seed: int | None, its_options: Options, where: Mapping[str, Any]) -> Study:
+    """Loads a study."""
+    from automl_core import Study
+
+    if seed is not None:
+        raise RequestError(
+            f"a study keeps the seed that it began with, but --seed {seed} was asked for; leave it out, or export the "
+            "trial and retrain its recipe"
+        )
+    return Study.load(name, workspace=settings.workspace, options=its_options, **where)
+
+
+def _of_recipe(
+    settings: Settings,
+    path: Path,
+    seed: int | None,
+    flags: dict[str, Any],
+    options: Options,
+    its_options: Options,
+    where: Mapping[str, Any],
+) -> Study:
+    """Builds or finds the study of a recipe, and takes out of the request what it was built from: the data set."""
+    from automl_core.recipes import recipe_study
+
+    if flags["trial"] is not None:
+        raise RequestError(f"a recipe is one training, but --trial {flags['trial']} was asked for; leave it out")
+    if options.get("space"):
+        raise RequestError(
+            f"a recipe is retrained with options of dataset and trainer, but got space.{next(iter(options['space']))}; "
+            f"change the description in {path}"
+        )
+    data = {"dataset": options.pop("dataset", {}), **its_options}
+    return recipe_study(path, flags.pop("dataset"), seed, data, settings.workspace, **where)
 
 
 def _print(report: dict[str, Any], spec: StudySpec) -> None:
     from automl_cli.output import budget_text, table
 
     metric, budget = report["metric"], budget_text(report["epochs"], spec.unit)
+    what, source = ("The recipe", "recipe") if report["trial"] is None else (f"Trial {report['trial']}", "search")
     click.echo(
-        f"Trial {report['trial']}, trained on training and validation data for {budget}, "
+        f"{what}, trained on training and validation data for {budget}, "
         + ("once" if report["repeats"] == 1 else f"{report['repeats']} times")
         + (f"; values are means of the last {report['average']} epochs" if report["average"] > 1 else "")
     )
     if report["epochs"] < spec.max_budget:
-        click.echo(f"The result is one of {budget}; the search's budget was {budget_text(spec.max_budget, spec.unit)}.")
+        longer = budget_text(spec.max_budget, spec.unit)
+        click.echo(f"The result is one of {budget}; the {source}'s budget was {longer}.")
     rows = [(one["label"], _spread(metric, one), str(len(one["values"]))) for one in report["results"]]
     click.echo(table(("test", f"{metric}, mean ± deviation", "repeats"), rows, right=("repeats",)))
 

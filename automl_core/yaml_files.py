@@ -1,0 +1,36 @@
+"""Reading YAML files that people write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from automl_core.errors import RequestError
+from automl_core.types import Json
+
+
+def read_mapping(path: Path, kind: str, way_out: str = "name another file") -> Mapping[str, Json]:
+    """Reads a YAML file that holds a mapping; gives an empty one for a file that holds something else.
+
+    Args:
+        path: The file.
+        kind: What it is to be, for errors: "design space".
+        way_out: What to do where it cannot be read.
+
+    Raises:
+        RequestError: When it cannot be read, or is no YAML.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise RequestError(
+            f"a {kind} must be a readable YAML file, but {str(path)!r} is not: {reason}; {way_out}"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        raise RequestError(f"{kind} {str(path)!r} must be YAML, but is not{where}; mend it") from None
+    return data if isinstance(data, Mapping) else {}
