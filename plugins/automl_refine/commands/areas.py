@@ -27,6 +27,9 @@ UNIFORM = ("random", "grid")
 MANY_ROWS = 60
 """With more categories than that, only the best of the first conditions are listed, unless all are asked for."""
 
+HALF = "half of what the space's reference came to"
+NO_REFERENCE = "since no complete trial is the space's reference"
+
 SHOWN_CONDITIONS = 20
 SHOWN_CATEGORIES = 3
 
@@ -106,8 +109,9 @@ def _find(
     source = "as given"
     if floor is None:
         floors = [one for record in records if (one := floor_of(record, space)) is not None]
-        floor = floors[0] if floors else None
-        source = "half of what the space's reference came to"
+        floor, source = (floors[0], HALF) if floors else (None, NO_REFERENCE)
+        if records[0].objectives[0].direction == "min":
+            source = "since the metric is to be small"
     members = [member for record in records for member in members_of(record, floor, space)]
     if all(member.error is None for member in members):
         names = ", ".join(record.spec.name for record in records)
@@ -220,29 +224,25 @@ def _numbers(row: Row, found: _Found, percent: bool) -> tuple[str, str, str, str
 
 def _notes(found: _Found) -> list[str]:
     """Says what the numbers rest on, a sentence each."""
+    from automl_refine.areas import PERCENT
     from automl_refine.edf import FEWEST, RESAMPLES
 
     areas, unit = found.table, " %" if found.objective.direction == "max" else ""
     low, high = areas.span
-    metric = found.objective.metric
-    what = (
-        f"the mean {metric} in percent" if unit and areas.span == (0.0, 100.0) else "under the distribution of errors"
-    )
+    mean = f", which is the mean {found.objective.metric} in percent" if unit and areas.span == PERCENT else ""
     left = ", ".join(f"{count:,} {reason}" for reason, count in areas.left_out.items()) or "none"
-    floor = "no floor, since no complete trial is the space's reference"
-    if areas.floor is not None:
-        floor = f"floor {100 * areas.floor:.4g} %, {found.floor}"
+    floor = "no floor" if areas.floor is None else f"floor {100 * areas.floor:.4g} %"
     notes = [
-        f"area: {what}, over errors from {low:g} to {high:g}{unit}.",
-        f"{areas.trials:,} trials count; left out: {left} ({floor}).",
+        f"area: under the distribution of errors from {low:g} to {high:g}{unit}{mean}.",
+        f"{areas.trials:,} trials count; left out: {left} ({floor}, {found.floor}).",
         f"Intervals: {areas.level:.0%}, from {RESAMPLES:,} bootstrap samples.",
         f"best: {found.verdict.reason}." if found.verdict.row is not None else f"No best one: {found.verdict.reason}.",
     ]
     if any(row.trials < found.min_group for _, row in areas.rows()):
         notes.append(f"too few: below {found.min_group} trials, see --min-group.")
-    few = [row for _, row in areas.rows() if row.trials and row.interval is None]
-    if few:
-        notes.append(f"No interval for {len(few)} categories whose trials are fewer than {FEWEST} different trainings.")
+    single = sum(row.distinct == 1 for _, row in areas.rows())
+    if single:
+        notes.append(f"An interval takes at least {FEWEST} different trainings, but {single} categories have 1.")
     searchers = sorted({record.spec.searcher.name for record in found.records} - set(UNIFORM))
     if searchers:
         notes.append(f"Searcher {' and '.join(searchers)} chose what to complete, so this is no uniform sample.")
