@@ -21,6 +21,8 @@ NODE = 46
 LABEL_SIDE = 26
 LABEL_DISTANCE = NODE + 62
 HEAD = 11
+BEND = 4
+"""How far an edge may reach beyond the nodes that it joins, about."""
 INK, PAPER, TARGET_FILL, TARGET_RIM = "#222222", "#ffffff", "#fff3c4", "#d19a00"
 NODE_FILL, NODE_RIM, FROZEN_FILL, FROZEN_RIM = "#eef2f7", "#5b6b7f", "#e3f4fb", "#4b9fc4"
 
@@ -44,13 +46,14 @@ def picture(graph: KnowledgeTransferGraph, metrics: Mapping[str, float]) -> str:
         metrics: Accuracies of the nodes of its canonical form, ``accuracy_1`` and so on, where they are known.
     """
     view = look(graph, metrics)
-    spots = _spots(list(view.nodes))
+    labelled = [number for number in view.nodes if any(edge.source == LABEL for edge in view.incoming(number))]
+    spots = _moved_up(_spots(list(view.nodes)), labelled)
     styles = _styles(view.edges)
-    bottom = max(spot.imag for spot in spots.values()) + LABEL_DISTANCE + LABEL_SIDE
+    bottom = _extent(spots, labelled)[1] + MARGIN
     parts = [
         *(_marker(gate, colour) for gate, (colour, _) in styles.items()),
         *(_edge(edge, spots, styles[edge.gate]) for edge in view.edges),
-        *(_label(spots, number) for number in view.nodes if any(e.source == LABEL for e in view.incoming(number))),
+        *(_label(spots, number) for number in labelled),
         *(_node(view, number, spots[number]) for number in view.nodes),
         *_legend(styles, bottom),
     ]
@@ -76,6 +79,20 @@ def _spots(numbers: list[int]) -> dict[int, Spot]:
     top = min(direction.imag for direction in directions) * radius
     centre = WIDTH / 2 + (MARGIN + LABEL_DISTANCE + LABEL_SIDE / 2 - top) * 1j
     return {number: centre + radius * direction for number, direction in zip(numbers, directions, strict=True)}
+
+
+def _moved_up(spots: Mapping[int, Spot], labelled: Iterable[int]) -> dict[int, Spot]:
+    """Leaves no room for labels that are not there."""
+    excess = _extent(spots, labelled)[0] - MARGIN
+    return {number: spot - excess * 1j for number, spot in spots.items()}
+
+
+def _extent(spots: Mapping[int, Spot], labelled: Iterable[int]) -> tuple[float, float]:
+    """Gives the upper and the lower end of all nodes and labels."""
+    labels = [(spots[number] + _outward(spots, number) * LABEL_DISTANCE).imag for number in labelled]
+    nodes = [spot.imag for spot in spots.values()]
+    ends = [(middle, LABEL_SIDE / 2) for middle in labels] + [(middle, NODE + BEND) for middle in nodes]
+    return min(middle - half for middle, half in ends), max(middle + half for middle, half in ends)
 
 
 def _outward(spots: Mapping[int, Spot], number: int) -> Spot:
