@@ -26,6 +26,7 @@ COMMANDS = {
     "best": "Show the best configuration found, or the Pareto front.",
     "retrain": "Train a found configuration for good and test it.",
     "export": "Write a trained network to a directory.",
+    "refine": "Narrow a search space step by step, then search all that is left.",
     "replay": "Rank a study by another estimator: what would have changed?",
     "delete": "Remove a study with its checkpoints.",
     "plugins": "List plugins and the parts that they bring.",

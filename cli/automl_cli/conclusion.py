@@ -11,7 +11,7 @@ import click
 
 from automl_cli.failures import INTERRUPTED
 from automl_cli.fronts import front_table
-from automl_cli.going_on import command_line, steps
+from automl_cli.going_on import REFINE, command_line, steps
 from automl_cli.output import budget_text, counted, heading, number, print_json, seconds, size, table, value_text
 from automl_cli.progress import Watcher, watch
 from automl_cli.settings import Settings
@@ -38,20 +38,25 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], asked: int | No
         run: Builds the study and runs it, showing its progress.
         asked: How many trials there are to be in all, where that differs from what the study records.
     """
-    watcher = watch(settings, asked)
-    try:
-        study = watched(watcher, run)
-    except (Exception, KeyboardInterrupt) as error:  # whatever ended it, a full disk for example
-        if watcher.name and not settings.quiet:
-            word = "show" if isinstance(error, StudyFailed) else "resume"
-            click.echo(f"study {watcher.name} is kept: {command_line(settings, word, watcher.name)}", err=True)
-        raise
+    study, watcher = performed(settings, run, asked)
     if settings.json:
         print_json(_document(study))
     else:
         _print(settings, study, watcher)
     if study.status == "interrupted":
         click.get_current_context().exit(INTERRUPTED)
+
+
+def performed(settings: Settings, run: Callable[[Watcher], Study], asked: int | None = None) -> tuple[Study, Watcher]:
+    """Runs or resumes a study with its progress shown; one that fails is said to be kept. See :func:`perform`."""
+    watcher = watch(settings, asked)
+    try:
+        return watched(watcher, run), watcher
+    except (Exception, KeyboardInterrupt) as error:  # whatever ended it, a full disk for example
+        if watcher.name and not settings.quiet:
+            word = "show" if isinstance(error, StudyFailed) else "resume"
+            click.echo(f"study {watcher.name} is kept: {command_line(settings, word, watcher.name)}", err=True)
+        raise
 
 
 def watched(watcher: Watcher, run: Callable[[Watcher], Result]) -> Result:
@@ -149,9 +154,11 @@ def _ending(settings: Settings, study: Study, any_done: bool, elapsed: float) ->
 def _next(settings: Settings, study: Study, leader: int | None, allowed: int | None) -> str:
     """Writes the commands to go on with, each below what it does: commands are never wrapped."""
     more, trains = _more(study, allowed), study.assembly.evaluator.trains
+    following = steps(settings, study.name, more, leader, trains)
+    if study.spec.searcher.name == REFINE:
+        following = [(command_line(settings, "refinement", study.name), "its steps, and what they showed"), *following]
     return "Go on with\n" + "\n".join(
-        f"  {click.style(f'# {what}', dim=True)}\n  {command}"
-        for command, what in steps(settings, study.name, more, leader, trains)
+        f"  {click.style(f'# {what}', dim=True)}\n  {command}" for command, what in following
     )
 
 

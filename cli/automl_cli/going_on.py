@@ -6,6 +6,9 @@ import shlex
 
 from automl_cli.settings import Settings
 
+REFINE = "refine"
+"""The searcher of refinements, which have commands of their own."""
+
 
 def command_line(settings: Settings, *words: str) -> str:
     """Writes a command line of ``automl``, with the workspace if one was given."""

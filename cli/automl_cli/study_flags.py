@@ -35,25 +35,18 @@ def _read_file(context: click.Context, parameter: click.Parameter, path: Path | 
     return path
 
 
-_SEARCHER = click.option(
-    "--searcher",
-    metavar="NAME",
-    help="What decides which trial advances next.  [default: asha; random without a range of budgets]",
-)
-
-
-def study_flags(searcher: bool = True) -> Callable[[Command], Command]:
+def study_flags(*how: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Declares the argument STUDY_FILE and the flags of a study.
 
     Args:
-        searcher: Whether the searcher is chosen, too.
+        how: The flags that say how to search.
     """
     options = (
         click.argument(
             "study_file", type=click.Path(path_type=Path), required=False, is_eager=True, callback=_read_file
         ),
         click.option("--space", metavar="NAME|FILE", help="Search space, or a design space's YAML file."),
-        *((_SEARCHER,) if searcher else ()),
+        *how,
         click.option("--evaluator", metavar="NAME", help="What trains.  [default: the space's own]"),
         click.option(
             "--estimator", metavar="NAME", multiple=True, help="Predicts final performance; the first one ranks."

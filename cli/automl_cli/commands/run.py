@@ -12,7 +12,13 @@ from automl_cli.study_flags import study_flags, study_keywords
 
 
 @click.command("run", no_args_is_help=True)
-@study_flags()
+@study_flags(
+    click.option(
+        "--searcher",
+        metavar="NAME",
+        help="What decides which trial advances next.  [default: asha; random without a range of budgets]",
+    )
+)
 @click.pass_context
 def command(
     context: click.Context, /, study_file: Path | None, time_limit: float | None, dry_run: bool, **flags: Any
