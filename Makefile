@@ -1,5 +1,5 @@
 # make run · make test · make lint · make bench · make evidence-searchers · make evidence-feature-history
-# make evidence-pr-darts · make evidence-kd-pruning · make clean
+# make evidence-pr-darts · make evidence-kd-pruning · make evidence-refine · make clean
 #
 # PYTHON names the interpreter that makes the environment, VENV the environment's directory:
 #     make test PYTHON=python3.12 VENV=~/environments/automl
@@ -9,7 +9,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench evidence-searchers evidence-feature-history evidence-pr-darts evidence-kd-pruning clean
+.PHONY: run test lint bench evidence-searchers evidence-feature-history evidence-pr-darts evidence-kd-pruning \
+	evidence-refine clean
 
 # The knowledge-transfer-graph search on the digits that scikit-learn brings: offline, minutes on two cores.
 run: $(INSTALLED)
@@ -50,6 +51,11 @@ evidence-pr-darts: $(INSTALLED)
 # studies stay in benchmarks/evidence/automl-workspace.
 evidence-kd-pruning: $(INSTALLED)
 	$(BIN)/python benchmarks/evidence_kd_pruning.py --data '$(DATA)'
+
+# At most 40 minutes: searches of tables, and a refinement of graphs on images of your own, or on digits without DATA. It
+# goes on where it was, like those above; its study stays in benchmarks/evidence/automl-workspace.
+evidence-refine: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence_refine.py --data '$(DATA)'
 
 # Workspaces are left alone: they hold studies.
 clean:
