@@ -206,6 +206,8 @@ class RecipeSpace(SearchSpace):
         RequestError: When it is no recipe, its evaluator is not installed, or does not take its description.
     """
 
+    name = RECIPE
+
     def __init__(self, recipe: str) -> None:
         try:
             data = json.loads(recipe)
