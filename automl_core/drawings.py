@@ -49,6 +49,14 @@ class Drawings:
         space, evaluator = self._parts
         return evaluator.draw(space.decode(one.configuration), one.metrics)
 
+    def only_text(self) -> str | None:
+        """Draws what a space of one configuration, such as a recipe, stands for; None for a larger space."""
+        if self._parts is None or self._parts[0].size() != 1:
+            return None
+        space, evaluator = self._parts
+        only = next(space.enumerate(), None)
+        return None if only is None else evaluator.draw(space.decode(only), {})
+
     def picture(self, one: Best) -> str | None:
         """Draws a candidate's description as SVG."""
         if self._parts is None:

@@ -520,7 +520,7 @@ def test_a_preset_may_say_how_its_retraining_goes(tmp_path: Path, monkeypatch: p
 def test_export_takes_the_checkpoint_or_else_the_retraining(tmp_path: Path) -> None:
     study = toy(tmp_path / "w").run()
     report = study.export(tmp_path / "out")
-    assert not report["retrained"] and set(report["files"]) == {"README.md", "description.json"}
+    assert not report["retrained"] and set(report["files"]) == {"README.md", "description.json", "recipe.yaml"}
     assert "validation, search, 4 epochs" in (tmp_path / "out" / "README.md").read_text()
     with pytest.raises(RequestError, match="needs a new or empty directory"):
         study.export(tmp_path / "out")

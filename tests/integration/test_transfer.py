@@ -96,6 +96,9 @@ def test_it_is_trained_elsewhere_beside_its_control_and_found_again(recipe: Path
     assert record.journal.length == events, "nothing is trained twice"
     shown = automl("show", report["study"], "--workspace", tmp_path).stdout
     assert "all gates through" in shown
+    assert "recipe {...}" in shown
+    assert "the only configuration" in shown
+    assert "target" in shown
     automl("export", report["study"], tmp_path / "model", "--workspace", tmp_path)
     assert read_recipe(tmp_path / "model" / "recipe.yaml").description == read_recipe(recipe).description
     other = recipe_study(recipe, "digits", options={"dataset": {"limit": 80}}, seed=1, workspace=tmp_path)
@@ -178,6 +181,13 @@ def test_wrong_requests_leave_nothing(recipe: Path, tmp_path: Path, flags: tuple
     assert says in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert json.loads(automl("studies", "--workspace", tmp_path / "w", "--json").stdout)["studies"] == []
+
+
+def test_recipes_are_described_with_a_file_and_without(recipe: Path) -> None:
+    assert "1 configurations" in automl("describe", "space", recipe).stdout
+    described = automl("describe", "space", "recipe").stdout
+    assert "required" in described
+    assert "configurations" not in described
 
 
 def test_a_recorded_study_keeps_its_seed(found: Study) -> None:

@@ -105,8 +105,10 @@ def _describe(registry: Registry, kind: str, name: str, chosen: Mapping[str, Any
         return document
     document["options"] = _options(factory, _NOT_OPTIONS.get(kind, frozenset()))
     if kind == "space":
+        lacking = [one for one in document["options"] if one["required"] and one["name"] not in part.options]
         document["options"].append(dict(_RESTRICT))
-        document |= _space(build_space(part, {}, registry))
+        if not lacking:  # there is no space without them
+            document |= _space(build_space(part, {}, registry))
     elif kind == "evaluator":
         document |= {
             "unit": factory.unit,

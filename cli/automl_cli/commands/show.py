@@ -132,9 +132,14 @@ def _restriction(space: Part) -> str:
 
 
 def _options(options: Any) -> str:
+    return ", ".join(f"{name} {_option(value)}" for name, value in options.items())
+
+
+def _option(value: Any) -> str:
+    """Writes an option's value; JSON as text, such as a recipe, is for programs."""
     from automl_cli.output import value_text
 
-    return ", ".join(f"{name} {value_text(value)}" for name, value in options.items())
+    return "{...}" if isinstance(value, str) and value.startswith("{") else value_text(value)
 
 
 def _trials(drawings: Drawings, trials: Sequence[TrialRow], everything: bool, times: bool) -> str:
@@ -246,9 +251,9 @@ def _drawn(drawings: Drawings) -> Iterator[tuple[str, str]]:
         if text:
             yield f"{labels[number] or 'support'}, trial {number}", text
     best = record.best()
-    text = drawings.text(best) if best is not None else None
-    if best is not None and text:
-        yield f"best, trial {best.trial}", text
+    text = drawings.text(best) if best is not None else drawings.only_text()
+    if text:
+        yield f"best, trial {best.trial}" if best is not None else "the only configuration", text
 
 
 def _write_pictures(drawings: Drawings, directory: Path) -> Iterator[Path]:
