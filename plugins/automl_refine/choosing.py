@@ -45,7 +45,8 @@ def choose(table: AreaTable, rule: Rule, min_group: int = MIN_GROUP) -> Verdict:
     Args:
         table: The areas.
         rule: ``auc`` is content with that; ``separated`` asks that the category's interval lies above those of all
-            others of its condition that have as many trials.
+            others of its condition that have as many trials. Another whose trials are all one training, such as that
+            of a target cut off from its auxiliaries, has no interval; its area counts instead.
         min_group: Trials that a category must have to be looked at.
 
     Raises:
@@ -83,24 +84,21 @@ def _area(row: Row) -> float:
 
 def _not_below(best: Row, others: Sequence[Row]) -> str:
     """Says which of the others a category's interval does not lie above, the highest one; empty for none."""
-    for row in (best, *others):
-        if row.interval is None:
-            name = row.category.label
-            return f"an interval takes at least {FEWEST} different trainings, but {name!r} has {row.distinct}"
-    highest = max(others, key=lambda row: _ends(row)[1])
-    if _ends(highest)[1] < _ends(best)[0]:
+    if best.interval is None:
+        return f"has {best.distinct} different training, of which an interval takes at least {FEWEST}"
+    highest = max(others, key=_top)
+    if _top(highest) < best.interval[0]:
         return ""
     return f"its interval {_span(best)} does not lie above that of {highest.category.label!r}, {_span(highest)}"
 
 
-def _ends(row: Row) -> tuple[float, float]:
-    assert row.interval is not None, "rows without an interval are told before"
-    return row.interval
+def _top(row: Row) -> float:
+    """Gives the upper end of an interval; where all trials are one training, its area, since no other would come."""
+    return _area(row) if row.interval is None else row.interval[1]
 
 
 def _span(row: Row) -> str:
-    low, high = _ends(row)
-    return f"{number(low)} to {number(high)}"
+    return number(_area(row)) if row.interval is None else " to ".join(map(number, row.interval))
 
 
 def number(value: float) -> str:
