@@ -13,6 +13,7 @@ from automl_ktg.presets import presets
 from automl_spaces.graph import Edge, KnowledgeTransferGraph, Node, alone
 from automl_spaces.ktg import KTGSpace
 from automl_vision import GraphEvaluator
+from automl_vision.data.digits import Digits
 from automl_vision.presets import QUICK_PIXELS
 
 GRAPH = KnowledgeTransferGraph((Node("resnet8"), Node("resnet14")), (Edge(0, 1), Edge(2, 1, "linear")))
@@ -53,18 +54,19 @@ def test_supervised_training_has_the_same_presets_without_a_space(sizes: tuple[i
     dataset: Any = Sized(*sizes)
     ours, plain = KTGEvaluator().presets(dataset), GraphEvaluator().presets(dataset)
     assert plain["quick"]["trainer"]["pad"] <= 4
-    for name, preset in ours.items():
-        assert plain[name] == {key: value for key, value in preset.items() if key != "space"}
+    for name, preset in plain.items():
+        assert preset == {key: value for key, value in ours[name].items() if key not in ("space", "searcher")}
     assert plain["paper"]["trials"] == 1500
 
 
-@pytest.mark.parametrize("name", ["quick", "paper"])
+@pytest.mark.parametrize("name", ["quick", "paper", "refinement"])
 def test_presets_hold_only_what_parts_take(name: str) -> None:
     preset = presets(data(1150, 8))[name]
     space = get_registry().create("space", "ktg", preset["space"])
-    assert space.size() == {"quick": 2_359_296, "paper": 2_359_296}[name]
+    assert space.size() == {"quick": 2_359_296, "paper": 2_359_296, "refinement": 78_732}[name]
     KTGEvaluator().check(space, None)
-    assert set(preset) <= {"min_budget", "max_budget", "trials", "space", "trainer", "dataset", "notes"}
+    known = {"min_budget", "max_budget", "trials", "space", "trainer", "dataset", "notes", "searcher", "retrain"}
+    assert set(preset) <= known
 
 
 def test_paper_is_the_published_recipe() -> None:
@@ -79,6 +81,27 @@ def test_paper_is_the_published_recipe() -> None:
     rates = [trainer.learning_rate(epoch, paper["max_budget"]) for epoch in (0, 59, 60, 119, 120, 179, 180, 199)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4])
     assert (paper["trials"], paper["max_budget"], trainer.batch, trainer.weight_decay) == (1500, 200, 64, 5e-4)
+
+
+def test_a_refinement_is_the_published_one_by_its_preset_and_a_short_one_without(tmp_path: Any) -> None:
+    def study(searcher: str, preset: str) -> Any:
+        return Study("ktg", searcher, dataset=Digits(resize=32), preset=preset, workspace=tmp_path / "w")
+
+    published = study("refine", "refinement")
+    spec, trainer = published.spec, published.assembly.evaluator.settings(**dict(published.spec.trainer))
+    assert published.assembly.space.size() == 78_732
+    assert spec.searcher.options == {"per_step": 2500, "lower_limit": 500}
+    assert (spec.max_budget, spec.trials) == (100, None)
+    assert (trainer.batch, trainer.lr, trainer.nesterov, trainer.weight_decay) == (64, 0.1, True, 5e-4)
+    assert (trainer.schedule, trainer.pad, trainer.padding) == ("cosine", 4, "reflect")
+    assert trainer.learning_rate(50, 100) == pytest.approx(0.05)
+    assert study("refine", "quick").spec.searcher.options == {"per_step": 36, "min_group": 4, "lower_limit": 300}
+    assert study("random", "refinement").spec.searcher.options == {}
+    assert study("random", "refinement").spec.trials == 200
+
+
+def test_the_refinements_target_is_retrained_twice_as_long_five_times() -> None:
+    assert presets(None)["refinement"]["retrain"] == {"max_budget": 200, "repeats": 5}
 
 
 def test_compared_with_the_target_alone_and_with_every_gate_through() -> None:
