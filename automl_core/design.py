@@ -102,6 +102,9 @@ class DesignSpace(PartialSpace):
     def size(self) -> int | None:
         return SearchSpace.size(self)
 
+    def orbits(self) -> int | None:
+        return SearchSpace.orbits(self)
+
     def _refuse_empty(self) -> None:
         from automl_core.sampling import RandomSampler
 

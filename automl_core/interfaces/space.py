@@ -189,3 +189,6 @@ class PartialSpace(SearchSpace):
 
     def size(self) -> int | None:
         return self.space.size()
+
+    def orbits(self) -> int | None:
+        return self.space.orbits()

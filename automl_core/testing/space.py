@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
 
 import pytest
@@ -13,8 +13,12 @@ import pytest
 from automl_core.errors import RequestError
 from automl_core.interfaces import Description, SearchSpace
 from automl_core.randomness import digest
+from automl_core.restricting import Restriction
 from automl_core.sampling import RandomSampler, raw_draws
 from automl_core.types import Configuration
+
+FEW = 3
+"""How many configurations and symmetries are looked at where each takes long."""
 
 
 class SearchSpaceContract(ABC):
@@ -110,6 +114,59 @@ class SearchSpaceContract(ABC):
         for configuration in configurations:
             space.decode(configuration)
 
+    def test_conditions_name_hyperparameters_once_each(self) -> None:
+        space = self.make_space()
+        conditions = space.conditions()
+        assert len({condition.label for condition in conditions}) == len(conditions), "labels must differ"
+        for condition in conditions:
+            assert condition.names, f"{condition} names nothing"
+            assert len(set(condition.names)) == len(condition.names), f"{condition} names something twice"
+            for name in condition.names:
+                assert name in space.config_space, f"{condition} names what the space does not have"
+
+    def test_symmetries_form_a_group_and_keep_what_configurations_mean(self) -> None:
+        space = self.make_space()
+        group = [dict(one) for one in space.symmetries()]
+        for one in group[:FEW]:
+            assert set(one) == set(one.values()), f"{one} must be a renaming"
+            assert all(name != other for name, other in one.items()), f"{one} must give what moves, and that alone"
+            for other in group:
+                both = _chained(one, other)
+                assert not both or both in group, f"{one} and then {other} must be in the group, too"
+            for condition in space.conditions():
+                turned = {one.get(name, name) for name in condition.names}
+                assert turned == set(condition.names), f"{one} must keep the hyperparameters of {condition}"
+            for configuration in self.sampled(space)[:FEW]:
+                turned_configuration = {one.get(name, name): value for name, value in configuration.items()}
+                assert space.violation(turned_configuration) is None
+                assert space.canonical(turned_configuration) == space.canonical(configuration)
+
+    def test_reference_is_allowed(self) -> None:
+        space = self.make_space()
+        reference = space.reference()
+        if reference is not None:
+            assert space.violation(reference) is None
+            assert _json(space.decode(reference))
+
+    def test_restricting_to_a_configuration_leaves_its_equals_alone(self) -> None:
+        space = self.make_space()
+        size, orbits = space.size(), space.orbits()
+        for configuration in self.sampled(space)[:FEW]:
+            design = space.restrict(Restriction.fix(**configuration))
+            assert design.whole is space.whole
+            assert design.violation(configuration) is None
+            drawn = RandomSampler(design, seed=0).draw()
+            assert drawn is not None
+            keys = {design.canonical(one) for one in [drawn, *design.enumerate()]}
+            assert keys == {space.canonical(configuration)}
+            if size is not None and orbits is not None:
+                left = design.size()
+                assert left is not None
+                assert left <= size
+                assert orbits <= size
+            else:
+                assert (size, orbits) == (None, None)
+
     def test_pickles(self) -> None:
         space = self.make_space()
         again = pickle.loads(pickle.dumps(space))  # noqa: S301 - our own bytes: it travels to workers so
@@ -122,6 +179,12 @@ class SearchSpaceContract(ABC):
     def _enumerated(self, seed: int) -> Sequence[Hashable]:
         space = self.make_space()
         return [space.canonical(configuration) for configuration in islice(space.enumerate(seed), self.samples)]
+
+
+def _chained(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """Gives what moves when one renaming follows another."""
+    both = {name: second.get(first.get(name, name), first.get(name, name)) for name in {**first, **second}}
+    return {name: other for name, other in both.items() if name != other}
 
 
 def _json(description: Description) -> object:

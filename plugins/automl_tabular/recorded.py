@@ -7,9 +7,11 @@ import random
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from automl_core.building import build_space
+from automl_core.counting import orbit_key
 from automl_core.errors import RequestError, reason
 from automl_core.interfaces import Context, Description, Evaluation, Evaluator, PartialSpace, SearchSpace
 from automl_core.plugins import get_registry
@@ -225,6 +227,11 @@ class RecordedSpace(PartialSpace):
         """Counts the recorded configurations that lie in the space."""
         return len(self._inside)
 
+    def orbits(self) -> int:
+        """Counts the same up to the space's symmetries."""
+        symmetries = self.symmetries()
+        return len({orbit_key(one, symmetries) for one in self._inside})
+
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
         configurations = list(self._inside)
         random.Random(derive_seed(seed, "recorded")).shuffle(configurations)
@@ -232,7 +239,11 @@ class RecordedSpace(PartialSpace):
 
     @cached_property
     def _inside(self) -> list[Configuration]:
-        return [one for one in self.recorded.values() if self.space.violation(one) is None]
+        inside, symmetries = [], self.whole.symmetries()
+        for recorded in self.recorded.values():
+            turned = ({one.get(name, name): value for name, value in recorded.items()} for one in symmetries)
+            inside += [one for one in chain([recorded], turned) if self.space.violation(one) is None][:1]
+        return inside
 
     def _unrecorded(self, configuration: Configuration) -> str:
         return f"a configuration must be recorded in study {self.study!r} to be looked up, but got {configuration}"
