@@ -183,7 +183,7 @@ def _text(found: _Found, everything: bool) -> str:
     for condition, rows in conditions[:SHOWN_CONDITIONS] if short else conditions:
         shown = _best(rows, found.min_group) if short else rows
         part = f", the best {len(shown)} of {len(rows)}" if len(shown) < len(rows) else ""
-        blocks.append(f"{click.style(condition.label, bold=True)}{part}\n{_rows(found, shown)}")
+        blocks.append(f"{click.style(note(condition.label + part), bold=True)}\n{_rows(found, shown)}")
     if short:
         left = len(conditions[SHOWN_CONDITIONS:])
         also = f" and {left} more conditions" if left else ""
