@@ -95,15 +95,15 @@ def _cell(row: Row, step: Step) -> str:
 
 def _spaces(refinement: Refinement) -> str:
     alike = 1 + max(len(space.symmetries()) for space in refinement.spaces)
-    titles = ["space", "restriction", "configurations", "up to symmetries"]
-    titles += [f"configurations / {alike}"] if alike > 1 else []
+    titles = ["space", "restriction", "configurations"]
+    titles += ["up to symmetries", f"configurations / {alike}"] if alike > 1 else []
     titles += ["sample", "trained before", "further ones", "left out", "area"]
     steps = dict(sampled(refinement))
     rows = []
     for letter, space in zip(refinement.letters, refinement.spaces, strict=True):
         step = steps.get(letter)
-        sizes = [str(space.restriction), _count(space.size()), _count(space.orbits())]
-        sizes += [_share(space, alike)] if alike > 1 else []
+        sizes = [str(space.restriction), _count(space.size())]
+        sizes += [_count(space.orbits()), _share(space, alike)] if alike > 1 else []
         rows.append([letter, *sizes, *(["-"] * 5 if step is None else _sample(step))])
     return _table(titles, rows)
 
@@ -122,11 +122,12 @@ def _share(space: SearchSpace, alike: int) -> str:
 
 
 def _choices(refinement: Refinement) -> str:
-    lines = []
-    for letter, step in sampled(refinement):
+    lines, steps = [], sampled(refinement)
+    for letter, step in steps:
         fixed = "nothing" if step.chosen is None else f"{step.chosen.condition.label} = {step.chosen.label}"
         lines.append(f"- {letter}: {fixed} was fixed" + (f"; {step.reason}" if step.reason else "") + ".")
-    return "\n".join([*lines, f"- {_status(refinement)}"])
+    told = bool(steps) and steps[-1][1].reason == refinement.reason
+    return "\n".join(lines if told else [*lines, f"- {_status(refinement)}"])
 
 
 def _commands(refinement: Refinement, files: Mapping[str, str]) -> Iterator[str]:
@@ -136,10 +137,12 @@ def _commands(refinement: Refinement, files: Mapping[str, str]) -> Iterator[str]
         yield "# go on where it stopped"
         yield f"automl refine --resume {study}" + (" --interactive" if refinement.status == "waiting" else "")
     if last in files:
-        words = ["automl", "run", "--space", last, "--searcher", "grid"]
+        all_of_it = last == "X.yaml"
+        words = ["automl", "run", "--space", last, *(["--searcher", "grid"] if all_of_it else [])]
         words += [] if spec.evaluator.given else ["--evaluator", spec.evaluator.name]
         words += [] if spec.dataset is None or spec.dataset.given else ["--dataset", spec.dataset.name]
-        yield f"# search all of the last space, wherever this file is; 'automl show {study}' tells the other settings"
+        told = f"wherever this file is; 'automl show {study}' tells the other settings"
+        yield f"# search {'all of ' if all_of_it else ''}the last space, {told}"
         yield shlex.join([*words, "--max-budget", str(spec.max_budget)])
     if refinement.best is not None:
         yield "# the best configuration"

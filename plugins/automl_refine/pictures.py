@@ -173,8 +173,8 @@ def minimum_picture(curves: Sequence[Minimum], title: str = "", axis: str = "err
         panel = figure.subplots()
         for place, one in enumerate(curves):
             colour, dashes = STYLES[place % len(STYLES)]
-            mean, deviation = one.mean[:shown], one.deviation[:shown]
-            searches = np.arange(1, len(mean) + 1)
+            places = np.minimum(np.arange(shown + 1), len(one.mean) - 1)[: len(one.mean) + 1]  # what was found holds on
+            mean, deviation, searches = one.mean[places], one.deviation[places], np.arange(1, len(places) + 1)
             band: Style = {"step": "post", "color": colour, "alpha": 0.18, "linewidth": 0}
             panel.fill_between(searches, mean - deviation, mean + deviation, **band)
             line: Style = {"drawstyle": "steps-post", "color": colour, "linestyle": dashes}
@@ -187,7 +187,9 @@ def minimum_picture(curves: Sequence[Minimum], title: str = "", axis: str = "err
 
 
 def number(value: float) -> str:
-    """Writes an area or an error: two digits after the point, more for small ones."""
+    """Writes an area or an error: two digits after the point, more for small ones and none for thousands."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 

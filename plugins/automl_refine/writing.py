@@ -161,7 +161,7 @@ def _errors(step: Step) -> list[float]:
 
 
 def _panels(letter: str, step: Step) -> Iterator[Panel]:
-    """Gives the fixed condition of a step; the first ones where nothing is fixed."""
+    """Gives the EDFs of a step's categories."""
     for condition, rows in _drawn_conditions(step):
         lines = [_line(row, step) for row in rows if row.area is not None]
         if lines:
@@ -169,10 +169,11 @@ def _panels(letter: str, step: Step) -> Iterator[Panel]:
 
 
 def _drawn_conditions(step: Step) -> list[tuple[Condition, tuple[Row, ...]]]:
+    """Gives the condition that was fixed; where nothing was, the first ones that show more than single trainings."""
     conditions = list(step.table.conditions)
-    if step.chosen is None:
-        return conditions[:MOST_PANELS]
-    return [one for one in conditions if one[0] == step.chosen.condition]
+    if step.chosen is not None:
+        return [one for one in conditions if one[0] == step.chosen.condition]
+    return [one for one in conditions if any(row.distinct > 1 for row in one[1])][:MOST_PANELS]
 
 
 def _line(row: Row, step: Step) -> Line:

@@ -104,6 +104,17 @@ def test_nothing_in_the_picture_overlaps_or_leaves_the_page(nodes: int) -> None:
         assert all(abs(complex(x + across / 2, y + down / 2) - circle) > NODE + across / 2 for circle in circles)
 
 
+def test_a_target_without_a_label_leaves_no_room_for_one() -> None:
+    nodes = (Node("resnet8"), Node("resnet8"), Node("resnet8"))
+    edges = (Edge(2, 1), Edge(3, 1), Edge(0, 2), Edge(0, 3))
+    roots = [
+        ElementTree.fromstring(picture(KnowledgeTransferGraph(nodes, one), {})) for one in (edges, (Edge(0, 1), *edges))
+    ]
+    tops = [min(float(c.get("cy", 0)) for c in root.iter(f"{SVG}circle")) - NODE for root in roots]
+    assert 0 < tops[0] < 30 < tops[1]
+    assert float(roots[0].get("height", 0)) < float(roots[1].get("height", 0))
+
+
 def test_names_and_gates_of_plugins_are_escaped_and_styled() -> None:
     graph = KnowledgeTransferGraph((Node("resnet<8> & more"), Node("b")), (Edge(0, 1), Edge(2, 1, "negative-linear")))
     root = ElementTree.fromstring(picture(graph, {}))
