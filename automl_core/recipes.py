@@ -133,11 +133,11 @@ class TrainingRecipe:
     def to_json(self) -> dict[str, Json]:
         told = {
             RECIPE: FORMAT,
-            "evaluator": _told(self.evaluator),
+            "evaluator": {"name": self.evaluator.name, "options": self.evaluator.options},
             "unit": self.unit,
             "budget": self.budget,
             "objective": self.objective,
-            "dataset": None if self.dataset is None else _told(self.dataset),
+            "dataset": self.dataset and {"name": self.dataset.name, "options": self.dataset.options},
             "description": self.description,
             "trainer": self.trainer,
             "provenance": self.provenance,
@@ -376,10 +376,6 @@ def _study_name(recipe: TrainingRecipe, data: Part | None, seed: int) -> str:
     name = "-".join(str(word).strip().replace("/", "-") for word in (*words, told[:6]) if word != "")
     check_name(name)
     return name
-
-
-def _told(part: Part) -> dict[str, Json]:
-    return {"name": part.name, "options": part.options}
 
 
 def _part(data: Json, key: str, subject: str) -> Part:
