@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -68,7 +67,8 @@ class DesignSpace(PartialSpace):
         for condition in self.space.conditions():
             names = tuple(name for name in condition.names if name in free)
             if names:
-                found.setdefault(names, replace(condition, names=names))
+                plain = condition.label == _label(condition.names)
+                found.setdefault(names, Condition(_label(names) if plain else condition.label, names))
         return list(found.values())
 
     def symmetries(self) -> Sequence[Mapping[str, str]]:
@@ -120,10 +120,23 @@ class DesignSpace(PartialSpace):
 
 
 def default_conditions(space: SearchSpace) -> list[Condition]:
-    """Gives a condition for each hyperparameter that has a choice, and then one for each pair of them."""
-    names = _with_choice(space)
-    pairs = [Condition(f"{one} & {other}", (one, other)) for one, other in combinations(names, 2)]
-    return [Condition(name, (name,)) for name in names] + pairs
+    """Gives a condition for each hyperparameter that has a choice, and then one for each pair of them.
+
+    Hyperparameters that symmetries turn into one another are taken together.
+    """
+    names, symmetries = _with_choice(space), space.symmetries()
+    groups: list[tuple[str, ...]] = []
+    for name in names:
+        images = {name, *(one.get(name, name) for one in symmetries)}
+        group = tuple(other for other in names if other in images)
+        if group not in groups:
+            groups.append(group)
+    pairs = [(*one, *other) for one, other in combinations(groups, 2)]
+    return [Condition(_label(group), group) for group in groups + pairs]
+
+
+def _label(names: Sequence[str]) -> str:
+    return " & ".join(names)
 
 
 def _left_of(hyperparameter: Hyperparameter[Any, Any]) -> Any:

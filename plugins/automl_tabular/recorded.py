@@ -7,7 +7,7 @@ import random
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from automl_core.building import build_space
@@ -22,6 +22,9 @@ from automl_tabular.lookup import Lookup, Results
 
 if TYPE_CHECKING:
     from automl_core.records import StudyRecord
+
+SMALL = 100_000
+"""A part of a recorded space with at most so many configurations is looked through for what was recorded."""
 
 
 @dataclass
@@ -239,10 +242,14 @@ class RecordedSpace(PartialSpace):
 
     @cached_property
     def _inside(self) -> list[Configuration]:
+        """What lies in the space; where that is a part of the recorded one, something else may mean the same there."""
+        size = self.space.size()
+        if self.space.restriction and size is not None and size <= SMALL:
+            return [one for one in self.space.enumerate() if self.space.canonical(one) in self.recorded]
         inside, symmetries = [], self.whole.symmetries()
         for recorded in self.recorded.values():
             turned = ({one.get(name, name): value for name, value in recorded.items()} for one in symmetries)
-            inside += [one for one in chain([recorded], turned) if self.space.violation(one) is None][:1]
+            inside += list(islice((one for one in chain([recorded], turned) if self.space.violation(one) is None), 1))
         return inside
 
     def _unrecorded(self, configuration: Configuration) -> str:
