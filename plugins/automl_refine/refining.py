@@ -137,7 +137,7 @@ class Refinement:
             "dataset": None if spec.dataset is None else {"name": spec.dataset.name, **spec.dataset.options},
             "budget": f"{spec.max_budget} {spec.unit}",
             "size": {"raw": space.size(), "up to symmetries": space.orbits()},
-            "steps": [step_json(letter, step) for letter, step in zip(self.letters, self.steps[:place], strict=False)],
+            "steps": [_evidence(letter, step) for letter, step in zip(self.letters, self.steps[:place], strict=False)],
         }
 
     def to_json(self) -> Json:
@@ -184,6 +184,27 @@ def step_json(letter: str, step: Step) -> Json:
         "chosen": None if chosen is None else {"condition": chosen.condition.label, "category": chosen.label},
         "reason": step.reason,
         "areas": step.table.to_json(),
+    }
+
+
+def _evidence(letter: str, step: Step) -> Json:
+    """Gives what a choice was made by: the areas of its condition's categories."""
+    chosen = step.chosen
+    rows = [row for _, row in step.table.rows() if chosen is not None and row.category.condition == chosen.condition]
+    return {
+        "space": letter,
+        "trials": step.table.trials,
+        "condition": None if chosen is None else chosen.condition.label,
+        "chosen": None if chosen is None else chosen.label,
+        "reason": step.reason,
+        "areas": {
+            row.category.label: {
+                "area": None if row.area is None else round(row.area, 4),
+                "interval": None if row.interval is None else [round(end, 4) for end in row.interval],
+                "trials": row.trials,
+            }
+            for row in rows
+        },
     }
 
 

@@ -75,7 +75,7 @@ def test_the_version_is_said_once_over() -> None:
 def test_every_import_is_a_declared_dependency() -> None:
     distributions = packages_distributions()
     extras = PYPROJECT["project"]["optional-dependencies"]
-    wanted = [*PYPROJECT["project"]["dependencies"], *extras["optuna"], *extras["benchmarks"]]
+    wanted = [*PYPROJECT["project"]["dependencies"], *extras["optuna"], *extras["benchmarks"], *extras["plots"]]
     declared = {canonical(re.split(r"[<>=!~ \[]", one)[0]) for one in wanted}
     files = [file for directory in DIRECTORIES for file in (ROOT / directory).rglob("*.py")]
     found = {name: file for file in files for name in imported(file)}
