@@ -28,8 +28,12 @@ WITH_RESUME = ("resume", "interactive", "time_limit", "output", *ELSEWHERE)
 
 @click.command("refine", no_args_is_help=True)
 @study_flags(
-    click.option("--per-step", type=int, help="Configurations to sample of each space.  [default: 2500]"),
-    click.option("--lower-limit", type=int, help="Take all of a space of so many at most.  [default: 500]"),
+    click.option(
+        "--per-step", type=int, help="Configurations to sample of each space.  [default: the preset's, or 2500]"
+    ),
+    click.option(
+        "--lower-limit", type=int, help="Take all of a space of so many at most.  [default: the preset's, or 500]"
+    ),
     click.option(
         "--conditions",
         metavar="TEXT",
@@ -45,7 +49,9 @@ WITH_RESUME = ("resume", "interactive", "time_limit", "output", *ELSEWHERE)
     click.option(
         "--max-extra", type=int, help="Sample so many more to tell intervals apart.  [default: as many as a step]"
     ),
-    click.option("--min-group", type=int, help="Fewest trials of a choice to be compared.  [default: 30]"),
+    click.option(
+        "--min-group", type=int, help="Fewest trials of a choice to be compared.  [default: the preset's, or 30]"
+    ),
     click.option(
         "--floor", type=float, help="Leave out accuracies below this fraction.  [default: half the reference's]"
     ),
