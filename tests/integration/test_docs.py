@@ -29,6 +29,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = {"README.md": 4, "clusters.md": 3}
 NOT_RUN |= dict.fromkeys(("architecture.md", "cli.md", "estimators.md", "kd-pruning.md", "known-truth.md"), 0)
 NOT_RUN |= dict.fromkeys(("analysis.md", "ktg.md", "plugins.md", "pr-darts.md", "searchers.md", "spaces.md"), 0)
+NOT_RUN |= {"refinement.md": 0}
 """How many blocks of each document are marked as not run."""
 
 SHOWN = {"toml", "yaml", "text", "json", "mermaid"}
@@ -46,13 +47,16 @@ REDUCED = {
     "cells-dl": f"{SMALL} --set space.channels=2",
     "kd-pruning": f"{SMALL} --set evaluator.epochs=1 --set 'space.models=[resnet8]'",
     "kd-augment": SMALL,
+    "ktg --choose auc": f"{SMALL} --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "ktg": f"{SMALL} --set space.nodes=2 --set space.target=resnet8 --set 'space.models=[resnet8]'",
     "nas-bench-201 --evaluator supervised": SMALL,
     "darts": f"{SMALL} --set space.channels=2",
     "randaugment": f"{SMALL} --set space.model=resnet8",
     "resnet-scaling": SMALL,
 }
-"""What ``automl run`` is given besides for spaces that are trained, so that it takes seconds; the first that fits."""
+"""What ``automl run`` and ``refine`` are given besides for spaces that are trained, so that it takes seconds; the first
+that fits.
+"""
 
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -85,7 +89,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 def reduced(command: str) -> str:
     for space, flags in REDUCED.items():
-        if re.match(rf"automl run .*--space {space}\b", command):
+        if re.match(rf"automl (run|refine) .*--space {space}\b", command):
             halving = " --set searcher.eta=2" if "--searcher hyperband" in command else ""
             return f"{command} {flags}{halving}"
     return command
