@@ -59,9 +59,13 @@ def orbit_key(configuration: Configuration, group: Sequence[Symmetry]) -> tuple[
         configuration: The configuration.
         group: All symmetries but the one that changes nothing.
     """
-    plain = sorted((name, repr(value)) for name, value in configuration.items())
-    turned = [sorted((one.get(name, name), value) for name, value in plain) for one in group]
-    return tuple(min([plain, *turned]))
+    plain = {name: repr(value) for name, value in configuration.items()}
+    names = sorted({*plain, *(name for one in group for name in one)})  # inactive ones too: they are in a twin's place
+    values = [plain.get(name, "") for name in names]
+    turned = (
+        [plain.get(one.get(name, name), "") for name in names] for one in group
+    )  # each one's inverse is there, too
+    return tuple(zip(names, min([values, *turned]), strict=True))
 
 
 def values_of(hyperparameter: Hyperparameter[Any, Any]) -> list[Value]:
