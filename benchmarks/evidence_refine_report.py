@@ -69,6 +69,33 @@ def publish_evidence(
         pictures = {path.stem for path in (results / "results" / "refine").glob("*.svg")}
         text += _graphs(graphs, pictures)
     publish(results / "README.md", NAME, text)
+    page = results.parent / "docs" / "refinement.md"
+    if page.is_file() and document["cells"]:
+        publish(page, NAME, _summary(document))
+
+
+def _summary(document: Mapping[str, Any]) -> list[str]:
+    """Gives what the method's page tells of the tables."""
+    heads = (
+        "table",
+        "search",
+        "trainings until within 0.5 points of the best (median)",
+        "never",
+        "a cell within 0.5 points kept",
+        "area: whole / refined",
+        "trainings in all",
+    )
+    rows = []
+    for data, found in document["cells"].items():
+        for name, one in found.items():
+            until = [_count(value) for value in one["until within 0.5"]]
+            kept, areas = "-", "-"
+            if "status" in one:
+                kept = f"{one['kept']['0.5']} of {one['repeats']}"
+                areas = f"{_points(one['whole']['true'])} / {_points(one['refined']['true'])}"
+            never = f"{sum(map(math.isinf, until))} of {len(until)}"
+            rows.append((data, name, _number(statistics.median(until)), never, kept, areas, f"{one['paid']:,.0f}"))
+    return [*markdown_table(heads, rows), "", f"From {document['machine']['date']}; medians over the seeds."]
 
 
 def _by_contender(cells: Sequence[Line], data: str, contenders: Sequence[str]) -> dict[str, list[Line]]:
