@@ -8,8 +8,8 @@ from itertools import groupby
 import click
 from click import unstyle
 
-from automl_core.types import Json
 from automl_core.layout import note, table, width
+from automl_core.types import Json
 from automl_kd_pruning.measured import NOTHING, Cell
 from automl_kd_pruning.orthogonality import AugmentationRow, Gain, Orthogonality, PruningRow
 from automl_kd_pruning.surplus import LEVEL

@@ -17,7 +17,9 @@ __all__ = ["Refinement", "refine"]
 
 @hookimpl
 def automl_searchers(register: Register) -> None:
-    register("refine", "automl_refine.searcher:RefineSearcher", summary="narrows the space step by step, then all of it")
+    register(
+        "refine", "automl_refine.searcher:RefineSearcher", summary="narrows the space step by step, then all of it"
+    )
 
 
 @hookimpl
@@ -29,7 +31,9 @@ def automl_stages(register: Register) -> None:
 def automl_commands(register: Register) -> None:
     package = "automl_refine.commands"
     register("areas", f"{package}.areas:command", summary="which choices go with small errors, from any study")
-    register("refinement", f"{package}.refinement:command", summary="tables, design spaces and pictures of a refinement")
+    register(
+        "refinement", f"{package}.refinement:command", summary="tables, design spaces and pictures of a refinement"
+    )
 
 
 def __getattr__(name: str) -> Any:

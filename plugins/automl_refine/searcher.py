@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from automl_core.errors import RequestError
+from automl_core.errors import RequestError, StudyFailed
 from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.randomness import derive_seed, digest
 from automl_core.restricting import Condition
@@ -126,6 +126,7 @@ class RefineSearcher(Searcher):
         self.steps: list[Step] = []
         self.over = ""
         """Why nothing follows; empty while something does."""
+        self._incomparable = ""
         self.waiting: Step | None = None
         """The step that a person is to decide on."""
         self._reference = space.reference() if self.floor is None and self._objective.direction == "max" else None
@@ -156,6 +157,8 @@ class RefineSearcher(Searcher):
         self._settle()
 
     def ask(self, next_trial: int) -> Job | None:
+        if self._incomparable:  # told here, where what was trained has been journalled
+            raise StudyFailed(self._incomparable)
         configuration = self._next
         if configuration is None:
             return None
@@ -169,7 +172,7 @@ class RefineSearcher(Searcher):
         return Job(next_trial, configuration, 0, self.problem.max_budget)
 
     def finished(self) -> bool:
-        return self._next is None and not self._out
+        return self._next is None and not self._out and not self._incomparable
 
     def may_continue(self, trial: int) -> bool:
         return False
@@ -199,7 +202,7 @@ class RefineSearcher(Searcher):
         if self.waiting is not None:
             return "a person is to choose"
         if not self.over and self.finished() and self._capped:
-            return f"the limit of {self.problem.trials:,} trials is reached; raise it to go on"
+            return f"the limit of {self.problem.trials:,} trials is reached; 'automl resume STUDY --trials N' goes on"
         return self.over
 
     @property
@@ -211,11 +214,11 @@ class RefineSearcher(Searcher):
     def tell(self, job: Job, outcome: Outcome) -> None:
         out = self._out.pop(job.trial)
         value = outcome.values[0] if outcome.status == "done" and outcome.values else None
-        if value is not None and not self.over:
+        if value is not None:
             try:
                 error_of(self._objective, value)
-            except RequestError as error:  # the study's results stay; only that they cannot be compared ends it
-                self.over = str(error)
+            except RequestError as error:
+                self._incomparable = str(error)
         if out.is_reference:
             self._reference_value = value
         else:
@@ -236,9 +239,7 @@ class RefineSearcher(Searcher):
             self.waiting = None
             self._stop(step, "stopped by hand")
         else:
-            found = step.find(instruction)
-            self.waiting = None
-            self._narrow(step, found, "chosen by hand")
+            self._narrow(step, step.find(instruction), "chosen by hand")  # raises before anything is changed
         self._settle()
 
     # -- a step ----------------------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ class RefineSearcher(Searcher):
 
         Called at the end of whatever is journalled, and nowhere else: what is drawn may depend on what is under way.
         """
-        while self._next is None and not self.over and self.waiting is None:
+        while self._next is None and not (self.over or self.waiting or self._incomparable):
             self._next = self._draw()
             if self._next is not None or self._out or not self._round.complete:
                 return
@@ -298,6 +299,7 @@ class RefineSearcher(Searcher):
 
     def _narrow(self, step: Step, chosen: Category, why: str) -> None:
         space = step.space.restrict(chosen.restriction)
+        self.waiting = None
         self.steps.append(replace(step, chosen=chosen, reason=why))
         self._fixed.update(chosen.condition.names)
         self._begin(space)

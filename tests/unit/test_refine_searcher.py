@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from automl_core.errors import RequestError
+from automl_core.errors import RequestError, StudyFailed
 from automl_core.interfaces import Problem
 from automl_core.randomness import derive_seed
 from automl_core.restricting import Restriction
@@ -222,8 +222,9 @@ def test_refuses_several_objectives_and_values_that_are_no_fractions():
     with pytest.raises(RequestError, match="one --objective"):
         searcher.start(Problem(published_space(), (Objective("accuracy"), Objective("flops", "min")), 1, 1, None, 0))
     begin(searcher)
-    drive(searcher, value=lambda _: 71.5)
-    assert searcher.status == "stopped" and "71.5" in searcher.reason
+    with pytest.raises(StudyFailed, match=r"fraction.*71\.5"):
+        drive(searcher, value=lambda _: 71.5)
+    assert not searcher.finished()
 
 
 def test_errors_of_a_loss_are_its_own_values():

@@ -40,8 +40,8 @@ def command(settings: Any, study: str, trials: tuple[int, ...], batch: int | Non
 
 
 def _print(found: Diversity, fitted: bool) -> None:
-    from automl_kd_pruning.diversity import BATCH
     from automl_core.layout import note, table
+    from automl_kd_pruning.diversity import BATCH
 
     click.echo(click.style(f"diversity in {found.study}, {found.batch} validation images", bold=True))
     rows = [
