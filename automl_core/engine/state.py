@@ -1,6 +1,6 @@
 """A study's state: what replaying its journal gives.
 
-Live running and replaying go through the same three methods, ``asked``, ``told``, ``extended`` and ``instructed``, so
+Live running and replaying go through the same four methods, ``asked``, ``told``, ``extended`` and ``instructed``, so
 there is no second way in which a study could come to be.
 """
 
