@@ -59,7 +59,7 @@ class Scale:
     models: tuple[str, ...] = ("resnet8", "resnet14")
     gates: tuple[str, ...] = ("through", "cutoff", "linear")
     epochs: int = 4
-    data: tuple[tuple[str, float], ...] = (("validation", 0.4),)
+    data: tuple[tuple[str, float], ...] = (("limit", 700), ("validation", 0.4))
     retrained: int = 8
     repeats: int = 5
 
@@ -157,7 +157,7 @@ def refine_graphs(piece: Graphs) -> Line:
 
 def _study(piece: Graphs) -> Study:
     scale = piece.scale
-    data = {**dict(scale.data), "path": piece.data} if piece.data else dict(scale.data)
+    data = dict(scale.data) | ({"path": piece.data, "resize": 8} if piece.data else {})
     return Study(
         space="ktg",
         searcher="refine",
@@ -193,7 +193,9 @@ def _told_of_graphs(piece: Graphs, line: Line) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="images in an .npz file in the layout of MedMNIST; digits without")
+    parser.add_argument(
+        "--data", default="", help="images in an .npz file in the layout of MedMNIST, scaled to 8x8; digits without"
+    )
     parser.add_argument("--processes", type=int, default=2, help="trainings, or searches of cells, at once")
     parser.add_argument("--minutes", type=float, default=38.0, help="nothing begins later; start again to go on")
     parser.add_argument("--repeats", type=int, default=20, help="seeds of the searches of cells")
