@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from automl_core.hookspecs import Register, hookimpl
 
 if TYPE_CHECKING:
-    from automl_refine.refining import Refinement, refine
+    from automl_refine.refining import Refinement, go_on, refine
 
-__all__ = ["Refinement", "refine"]
+__all__ = ["Refinement", "go_on", "refine"]
 
 
 @hookimpl

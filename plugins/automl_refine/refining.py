@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from automl_core.errors import RequestError
 from automl_core.interfaces import SearchSpace
 from automl_core.study import Study
 from automl_core.types import EMPTY, Json
+from automl_refine.choosing import RULES
 from automl_refine.rounds import Step
 from automl_refine.searcher import RefineSearcher
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 NAME = "refine"
 """The searcher's registered name."""
+
+SHORTEST = 1e-3
+"""Seconds that are left at least when a time limit has run out, so that a run begins, and ends at its first unit."""
 
 Chooser = Callable[[Step], Mapping[str, str] | None]
 """Given a step, names the condition and the category to fix, ``{"condition": ..., "category": ...}``; None stops."""
@@ -71,12 +76,8 @@ class Refinement:
         """
         from automl_core.engine.state import StudyState
 
-        searcher = study.assembly.searcher()
-        if not isinstance(searcher, RefineSearcher):
-            raise RequestError(
-                f"a refinement must be a study of searcher {NAME}, but {study.name!r} is one of "
-                f"{study.spec.searcher.name}; run 'automl refine', or look at its areas: 'automl areas {study.name}'"
-            )
+        _refuse_other(study)
+        searcher = cast(RefineSearcher, study.assembly.searcher())
         record = study.record
         StudyState(searcher, study.assembly.problem).replay(record.journal.events())
         best = record.best()
@@ -237,29 +238,63 @@ def refine(
 
     names = {option.name for option in describe(RefineSearcher)}
     searcher = {name: settings.pop(name) for name in list(settings) if name in names}
+    if not callable(choose) and choose not in RULES:
+        raise RequestError(
+            f"choose must be one of {', '.join(RULES)} or a function of a step, but got {choose!r}; pass one of them"
+        )
     searcher["choose"] = "ask" if callable(choose) else choose
-    given = {**options, NAME_OF_PART: {**options.get(NAME_OF_PART, {}), **searcher}}
-    study = Study(space, NAME, options=given, **settings).run(time_limit, progress)
+    given = {**options, "searcher": {**options.get("searcher", {}), **searcher}}
+    study = Study(space, NAME, options=given, **settings)
     return go_on(study, choose if callable(choose) else None, time_limit, progress)
 
 
-NAME_OF_PART = "searcher"
-
-
 def go_on(
-    study: Study, choose: Chooser | None, time_limit: float | None = None, progress: Progress | None = None
+    study: Study, choose: Chooser | None = None, time_limit: float | None = None, progress: Progress | None = None
 ) -> Refinement:
-    """Lets a person (or a function) decide for as long as the refinement waits for it.
+    """Runs a refinement to its end, or goes on with one: ``go_on(Study.load(name), choose)``.
 
     Args:
-        study: A study of searcher ``refine`` that has run.
-        choose: Names what to fix; None leaves the refinement waiting.
-        time_limit: Seconds for each step.
+        study: A study of searcher ``refine``.
+        choose: Names what to fix wherever the study waits for it; None leaves it waiting.
+        time_limit: Seconds of training in all, what ``choose`` takes not counted.
         progress: Watches the run.
+
+    Raises:
+        RequestError: When the study is none of this searcher, or ``choose`` names what is not in the step's table.
+        StudyFailed: When every trial failed.
     """
-    while (found := Refinement.of(study)).waiting is not None and choose is not None:
-        if study.status != "finished":
-            break
-        decision = choose(found.waiting)
-        study.run(time_limit, progress, instruction=cast(Json, {"stop": True} if decision is None else dict(decision)))
+    _refuse_other(study)
+    left, begun = time_limit, time.monotonic()
+    if study.status != "finished":
+        study.run(left, progress)
+    while (found := Refinement.of(study)).waiting is not None and choose is not None and study.status == "finished":
+        if left is not None:
+            left = max(left - (time.monotonic() - begun), SHORTEST)
+        decision = _decision(choose(found.waiting))
+        begun = time.monotonic()
+        study.run(left, progress, instruction=decision)
     return found
+
+
+def _decision(chosen: object) -> Json:
+    """Gives what a function has chosen as the searcher takes it.
+
+    Raises:
+        RequestError: When it is neither a mapping nor None.
+    """
+    if chosen is None:
+        return {"stop": True}
+    if not isinstance(chosen, Mapping):
+        raise RequestError(
+            'what choose gives must be {"condition": LABEL, "category": LABEL}, or None to stop, but is '
+            f"{type(chosen).__name__}; give the labels of a row: condition.label and row.category.label"
+        )
+    return dict(chosen)
+
+
+def _refuse_other(study: Study) -> None:
+    if study.spec.searcher.name != NAME:
+        raise RequestError(
+            f"a refinement must be a study of searcher {NAME}, but {study.name!r} is one of "
+            f"{study.spec.searcher.name}; run 'automl refine', or look at its areas: 'automl areas {study.name}'"
+        )

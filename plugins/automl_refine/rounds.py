@@ -123,7 +123,7 @@ class Round:
         sampler = RandomSampler(RawSpace(space), seed)
         for one in known:
             sampler.add(one.configuration)
-        return cls(space, sampler, wanted, len(known), len(known))
+        return cls(space, sampler, max(wanted, len(known)), len(known), len(known))
 
     @property
     def complete(self) -> bool:

@@ -12,14 +12,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from automl_core.errors import RequestError, StudyFailed
+from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.interfaces import Problem, Searcher, SearchSpace
 from automl_core.randomness import derive_seed, digest
 from automl_core.restricting import Condition
 from automl_core.types import Configuration, Job, Json, Outcome
 from automl_refine.areas import BELOW, DEAD, Member, area_table, check_floor, error_of, span_of
-from automl_refine.categories import Category, categories, parse_conditions
+from automl_refine.categories import Category, parse_conditions
 from automl_refine.choosing import choose
+from automl_refine.conditions import divides, open_conditions
 from automl_refine.rounds import RawSpace, Round, Step, Taken
 
 BATCHES = 4
@@ -116,17 +117,11 @@ class RefineSearcher(Searcher):
                 f"a space to refine must hold more than lower_limit = {self.lower_limit} configurations, but "
                 f"{space.name!r} holds {size:,}; lower --lower-limit, or take all of it with --searcher grid"
             )
-        self._conditions = parse_conditions(space, self.conditions) if self.conditions else list(space.conditions())
-        if not self._conditions:
-            raise RequestError(
-                f"a space to refine must have a choice, but each hyperparameter of {space.name!r} has one value"
-            )
-        for condition in self._conditions:
-            categories(space, condition)  # refuses groups that depend on an order that means nothing
+        self._conditions = open_conditions(space, parse_conditions(space, self.conditions))
         self.steps: list[Step] = []
         self.over = ""
         """Why nothing follows; empty while something does."""
-        self._incomparable = ""
+        self._failure = ""
         self.waiting: Step | None = None
         """The step that a person is to decide on."""
         self._reference = space.reference() if self.floor is None and self._objective.direction == "max" else None
@@ -157,8 +152,8 @@ class RefineSearcher(Searcher):
         self._settle()
 
     def ask(self, next_trial: int) -> Job | None:
-        if self._incomparable:  # told here, where what was trained has been journalled
-            raise StudyFailed(self._incomparable)
+        if self._failure:  # told here, where what was trained has been journalled
+            raise StudyFailed(self._failure)
         configuration = self._next
         if configuration is None:
             return None
@@ -172,7 +167,7 @@ class RefineSearcher(Searcher):
         return Job(next_trial, configuration, 0, self.problem.max_budget)
 
     def finished(self) -> bool:
-        return self._next is None and not self._out and not self._incomparable
+        return self._next is None and not self._out and not self._failure
 
     def may_continue(self, trial: int) -> bool:
         return False
@@ -218,9 +213,14 @@ class RefineSearcher(Searcher):
             try:
                 error_of(self._objective, value)
             except RequestError as error:
-                self._incomparable = str(error)
+                self._failure = str(error)
         if out.is_reference:
             self._reference_value = value
+            if value is None:
+                self._failure = (
+                    f"the space's reference must end with a value, half of which is the floor, but trial {job.trial} "
+                    f"{outcome.status}: {reason(outcome.error)}; pass --floor"
+                )
         else:
             why = "" if value is not None else outcome.status
             orbit = self._raw.canonical(out.configuration)
@@ -250,11 +250,19 @@ class RefineSearcher(Searcher):
         takes_all = size is not None and size <= self.lower_limit
         seed = derive_seed(self.problem.seed, "refine", len(self.steps))
         self._round = Round.of(space, seed, self._inside(space), math.inf if takes_all else self.per_step)
-        if not takes_all and not self._open_conditions():
-            holds = "infinitely many" if size is None else f"{size:,}"
+        if takes_all or self._open_conditions():
+            return
+        if self.exhausted:  # all of a wider space was taken, so all of this one
+            self._round.wanted = math.inf
+        elif size is None:
             self.over = (
-                f"every condition is fixed, but the space still holds {holds} configurations, more than lower_limit = "
-                f"{self.lower_limit:,}; raise --lower-limit, or search it with another searcher"
+                "no condition is left to compare, but the space still holds infinitely many configurations, so all of "
+                "it cannot be taken; narrow its numbers to lists of values, or search it with another searcher"
+            )
+        else:
+            self.over = (
+                f"no condition is left to compare, but the space still holds {size:,} configurations, more than "
+                f"lower_limit = {self.lower_limit:,}; raise --lower-limit, or search it with another searcher"
             )
 
     def _settle(self) -> None:
@@ -262,8 +270,12 @@ class RefineSearcher(Searcher):
 
         Called at the end of whatever is journalled, and nowhere else: what is drawn may depend on what is under way.
         """
-        while self._next is None and not (self.over or self.waiting or self._incomparable):
-            self._next = self._draw()
+        while self._next is None and not (self.over or self.waiting or self._failure):
+            try:
+                self._next = self._draw()
+            except StudyFailed as error:  # told when it is asked for: what has just been told must not be lost
+                self._failure = str(error)
+                return
             if self._next is not None or self._out or not self._round.complete:
                 return
             self._conclude()
@@ -342,13 +354,13 @@ class RefineSearcher(Searcher):
         return None if self._reference_value is None else DEAD * self._reference_value
 
     def _open_conditions(self) -> list[Condition]:
-        """Gives the conditions about which nothing has been fixed yet."""
+        """Gives the conditions about which nothing has been fixed yet, and which say something of every configuration.
+
+        Fixing a hyperparameter that is inactive in some configurations would leave all of these, whose errors are not
+        among those that it is compared by; so it is compared once what activates it is fixed.
+        """
         space = self._round.space.config_space
-        return [
-            one
-            for one in self._conditions
-            if not self._fixed & set(one.names) and all(name in space and space[name].size > 1 for name in one.names)
-        ]
+        return [one for one in self._conditions if not self._fixed & set(one.names) and divides(space, one)]
 
     def _key(self, configuration: Configuration) -> str:
         return digest(self.problem.space.canonical(configuration))

@@ -8,7 +8,7 @@ import pytest
 from automl_core import Study, faults
 from automl_core.errors import RequestError
 from automl_core.records import Workspace
-from automl_refine import Refinement, refine
+from automl_refine import Refinement, go_on, refine
 
 TABLE = {"evaluator": "tabular", "name": "cells", "seed": 3}
 SEARCH = {"per_step": 60, "lower_limit": 200, "choose": "auc", "min_group": 5}
@@ -102,6 +102,41 @@ def test_a_function_decides_in_python_and_may_stop(tmp_path):
     assert [step.reason for step in found.steps] == ["chosen by hand", "stopped by hand"]
     assert found.space.restriction.to_json() == {"fixed": {"edge_0_1": "nor_conv_3x3"}}
     assert told(Study.load("cells", workspace=tmp_path))[0] == found.to_json()
+
+
+def test_a_function_that_was_interrupted_is_asked_again(tmp_path):
+    asked = []
+
+    def decide(step):
+        asked.append(step)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return {"condition": "edge_0_1", "category": "nor_conv_3x3"} if len(asked) == 1 else None
+
+    with pytest.raises(KeyboardInterrupt):
+        refine("nas-bench-201", choose=decide, per_step=60, min_group=5, workspace=tmp_path, **TABLE)
+    found = go_on(Study.load("cells", workspace=tmp_path), decide)
+    assert len(asked) == 3 and found.status == "stopped" and len(found.steps) == 2
+
+
+def test_what_is_no_decision_is_refused_and_leaves_it_waiting(tmp_path):
+    for number, wrong in enumerate((lambda step: step.table.rows(), lambda step: "nor_conv_3x3")):
+        with pytest.raises(RequestError, match="condition.label and row.category.label"):
+            refine("nas-bench-201", choose=wrong, per_step=60, min_group=5, workspace=tmp_path / str(number), **TABLE)
+    assert go_on(Study.load("cells", workspace=tmp_path / "0")).status == "waiting"
+    with pytest.raises(RequestError, match="a function of a step"):
+        refine("nas-bench-201", choose="best", workspace=tmp_path, **TABLE)
+
+
+def test_a_time_limit_holds_for_all_steps_together(tmp_path):
+    def decide(step):
+        return {"condition": "edge_0_1", "category": "nor_conv_3x3"}
+
+    found = refine(
+        "nas-bench-201", choose=decide, per_step=60, min_group=5, time_limit=1e-4, workspace=tmp_path, **TABLE
+    )
+    assert found.status == "sampling" and found.source.status == "time-limit"
+    assert go_on(found.source, lambda step: None).status == "stopped"
 
 
 def test_a_persons_decision_is_journalled_and_a_wrong_one_leaves_nothing(tmp_path):

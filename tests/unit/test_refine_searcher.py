@@ -3,8 +3,10 @@
 from random import Random
 
 import pytest
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Integer
 
 from automl_core.errors import RequestError, StudyFailed
+from automl_core.functions import PlainSpace
 from automl_core.interfaces import Problem
 from automl_core.randomness import derive_seed
 from automl_core.restricting import Restriction
@@ -188,7 +190,7 @@ def test_ends_with_a_notice_when_everything_is_fixed_and_the_space_is_still_larg
     searcher = begin(RefineSearcher(per_step=100, lower_limit=10, choose="auc", min_group=5))
     drive(searcher)
     assert len(searcher.steps) == 4
-    assert searcher.status == "stopped" and "every condition is fixed" in searcher.reason
+    assert searcher.status == "stopped" and "no condition is left" in searcher.reason
 
 
 def test_a_space_with_less_than_a_sample_is_used_up():
@@ -234,6 +236,97 @@ def test_errors_of_a_loss_are_its_own_values():
     drive(searcher, value=lambda configuration: 3 - 2 * accuracy(configuration))
     assert path(searcher) == PUBLISHED_PATH
     assert searcher.steps[0].table.span[0] == 0.0
+
+
+def test_a_reference_that_fails_ends_it_since_there_is_no_floor():
+    searcher = begin(RefineSearcher(per_step=100, lower_limit=500, choose="auc", min_group=5))
+    job = searcher.ask(0)
+    searcher.tell(job, Outcome("failed", 0, error="no memory"))
+    with pytest.raises(StudyFailed, match=r"trial 0 failed: no memory; pass --floor"):
+        searcher.ask(1)
+
+
+def momentum_space():
+    """``momentum`` counts with sgd alone."""
+    optimiser = Categorical("optimiser", ["sgd", "adam"])
+    momentum = Categorical("momentum", ["low", "high"])
+    space = ConfigurationSpace()
+    space.add(optimiser, momentum, Integer("width", (1, 8)), Integer("depth", (1, 8)))
+    space.add(EqualsCondition(momentum, optimiser, "sgd"))
+    return PlainSpace(space)
+
+
+def test_what_is_inactive_in_some_is_compared_once_it_is_active_in_all():
+    def value(configuration):
+        base = 0.3 if configuration["optimiser"] == "adam" else 0.5
+        return base + {"low": 0.0, "high": 0.4}.get(configuration.get("momentum"), 0.0) + 0.001 * configuration["width"]
+
+    searcher = begin(
+        RefineSearcher(per_step=60, lower_limit=16, choose="auc", conditions=("momentum", "optimiser", "width")),
+        momentum_space(),
+    )
+    searcher.min_group = 5
+    drive(searcher, value=value)
+    assert path(searcher)[:2] == [("optimiser", "sgd"), ("momentum", "high")]
+    with pytest.raises(RequestError, match="'momentum' is inactive in some"):
+        begin(RefineSearcher(per_step=60, lower_limit=16, conditions=("momentum",)), momentum_space())
+
+
+def test_conditions_on_what_is_fixed_already_compare_the_rest():
+    space = published_space().restrict(Restriction.fix(model_2=WIDE, gate_label_2="through"))
+    conditions = ("auxiliary node", "gate_label_2+gate_label_3", "gate_label_1")
+    searcher = begin(RefineSearcher(per_step=90, lower_limit=500, choose="auc", conditions=conditions), space)
+    drive(searcher)
+    names = [condition.names for condition, _ in searcher.steps[0].table.conditions]
+    assert names == [("model_3",), ("gate_label_3",), ("gate_label_1",)]
+    both = published_space().restrict(Restriction.fix(model_2=WIDE, model_3=WIDE))
+    with pytest.raises(RequestError, match=r"'auxiliary node' everything has one value|model_2"):
+        begin(RefineSearcher(lower_limit=500, conditions=("model_2+model_3",)), both)
+
+
+def test_only_what_is_drawn_counts_as_further_samples():
+    """Most of a sample lies in what is chosen: more than a step is known there from the start."""
+    whole = ConfigurationSpace()
+    whole.add(
+        Categorical("kind", ["good", "bad"], weights=[0.8, 0.2]), Integer("one", (1, 30)), Integer("two", (1, 30))
+    )
+
+    def value(configuration):
+        generator = Random(derive_seed("flat", sorted(configuration.items())))
+        return 0.4 + 0.2 * (configuration["kind"] == "good") + 0.2 * generator.random()
+
+    searcher = begin(
+        RefineSearcher(per_step=100, lower_limit=50, max_extra=40, conditions=("kind", "one", "two"), min_group=5),
+        PlainSpace(whole),
+    )
+    drive(searcher, value=value)
+    second = searcher.steps[1]
+    assert second.migrated > 60 and second.extra == 40
+    assert second.drawn == max(100 - second.migrated, 0) + 40
+
+
+def test_a_part_of_what_was_taken_as_a_whole_is_known():
+    searcher = begin(
+        RefineSearcher(per_step=300, lower_limit=10, choose="auc", min_group=5, conditions=("digit_3",)),
+        ToySpace(digits=3, choices=6),
+    )
+    jobs = drive(searcher, value=lambda configuration: 0.5 + 0.01 * configuration["digit_3"])
+    assert len(jobs) == len(searcher.steps[0].members) and searcher.steps[0].exhaustive
+    last = searcher.steps[-1]
+    assert searcher.status == "done" and searcher.reason == "all of the last space has been taken"
+    assert last.space.restriction.to_json() == {"fixed": {"digit_3": 5}} and last.drawn == 0 and len(last.members) == 36
+
+
+def test_a_space_without_end_says_why_it_is_not_taken():
+    endless = ConfigurationSpace({"rate": (0.0, 1.0), "kind": ["a", "b"]})
+    searcher = begin(
+        RefineSearcher(per_step=60, lower_limit=20, choose="auc", min_group=5, conditions=("rate", "kind")),
+        PlainSpace(endless),
+    )
+    drive(searcher, value=lambda configuration: 0.9 * configuration["rate"])
+    assert (
+        searcher.status == "stopped" and "infinitely many" in searcher.reason and "lists of values" in searcher.reason
+    )
 
 
 def test_a_design_space_is_refined_further():
