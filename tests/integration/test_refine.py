@@ -121,7 +121,7 @@ def test_a_function_that_was_interrupted_is_asked_again(tmp_path):
 
 def test_what_is_no_decision_is_refused_and_leaves_it_waiting(tmp_path):
     for number, wrong in enumerate((lambda step: step.table.rows(), lambda step: "nor_conv_3x3")):
-        with pytest.raises(RequestError, match="condition.label and row.category.label"):
+        with pytest.raises(RequestError, match=r"condition\.label and row\.category\.label"):
             refine("nas-bench-201", choose=wrong, per_step=60, min_group=5, workspace=tmp_path / str(number), **TABLE)
     assert go_on(Study.load("cells", workspace=tmp_path / "0")).status == "waiting"
     with pytest.raises(RequestError, match="a function of a step"):
