@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING
 from automl_core.errors import RequestError
 from automl_core.interfaces import SearchSpace
 from automl_core.restricting import Condition
-from automl_refine.categories import categories
+from automl_refine.categories import categories, parse_conditions
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
 
-def open_conditions(space: SearchSpace, conditions: Sequence[Condition]) -> list[Condition]:
-    """Gives conditions on what still has a choice; refuses those by which nothing can be divided.
+def open_conditions(space: SearchSpace, texts: Sequence[str]) -> list[Condition]:
+    """Gives the conditions to compare by, each on what has a choice.
+
+    Args:
+        space: The space to refine.
+        texts: Conditions as a person names them; the space's own when there are none.
 
     Raises:
         RequestError: For a condition on nothing that has a choice, one that depends on an order that means nothing, and
             when none says something of every configuration.
     """
     found = []
-    for condition in conditions:
+    for condition in parse_conditions(space, texts):
         names = tuple(name for name in condition.names if _has_choice(space.config_space, name))
+        if not names and not texts:
+            continue
         if not names:
             raise RequestError(
                 f"a condition must compare what has a choice, but of {condition.label!r} everything has one value in "

@@ -18,7 +18,7 @@ from automl_core.randomness import derive_seed, digest
 from automl_core.restricting import Condition
 from automl_core.types import Configuration, Job, Json, Outcome
 from automl_refine.areas import BELOW, DEAD, Member, area_table, check_floor, error_of, span_of
-from automl_refine.categories import Category, parse_conditions
+from automl_refine.categories import Category
 from automl_refine.choosing import choose
 from automl_refine.conditions import divides, open_conditions
 from automl_refine.rounds import RawSpace, Round, Step, Taken
@@ -117,7 +117,7 @@ class RefineSearcher(Searcher):
                 f"a space to refine must hold more than lower_limit = {self.lower_limit} configurations, but "
                 f"{space.name!r} holds {size:,}; lower --lower-limit, or take all of it with --searcher grid"
             )
-        self._conditions = open_conditions(space, parse_conditions(space, self.conditions))
+        self._conditions = open_conditions(space, self.conditions)
         self.steps: list[Step] = []
         self.over = ""
         """Why nothing follows; empty while something does."""
