@@ -16,6 +16,7 @@ import automl_core
 from automl_core.errors import RequestError, reason
 from automl_core.interfaces import Context, Dataset, Description
 from automl_core.journal import TrialUpdate
+from automl_core.new_directories import new_directory
 from automl_core.recipes import FILE as RECIPE_FILE
 from automl_core.recipes import has_recipe, made_recipe
 from automl_core.records import UNDER_WAY, TrialRow, plain
@@ -57,23 +58,8 @@ def export(study: Study, directory: Path, trial: int | None) -> dict[str, Json]:
         trial = next((one.number for one in _retrained(study, None)), None)
     support = trial is not None and any(row.number == trial and row.role == "support" for row in study.record.trials())
     chosen = _finished(study, trial, "an export") if support and trial is not None else candidate(study, trial)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise RequestError(f"an export needs a new or empty directory, but {directory} is not; choose another")
-    temporary = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise RequestError(
-            f"an export needs a directory that can be made, but {directory}: {error.strerror}; choose another"
-        ) from error
-    try:
+    with new_directory(directory, "an export") as temporary:
         retrained = _write_support(study, chosen, temporary) if support else _write_candidate(study, chosen, temporary)
-        if directory.exists():
-            directory.rmdir()
-        temporary.rename(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     files = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     told = {"trial": chosen.number, "label": chosen.label, "retrained": retrained}
     return {"directory": str(directory), "files": files, **told}

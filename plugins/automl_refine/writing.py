@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automl_core.errors import RequestError
+from automl_core.new_directories import new_directory
 from automl_core.records import TrialRow, plain
 from automl_refine.areas import BELOW, Member
 from automl_refine.curves import REPEATS, disjoint_parts, minimum_curves
@@ -52,7 +49,7 @@ def write(refinement: Refinement, study: Study, directory: Path) -> list[str]:
     Raises:
         RequestError: When the directory is in use or cannot be made.
     """
-    with _whole(directory) as temporary:
+    with new_directory(directory, "a refinement") as temporary:
         files, notes = _designs(refinement, temporary)
         (temporary / "areas.md").write_text(areas_page(refinement), encoding="utf-8")
         text = json.dumps(plain(refinement.to_json()), indent=2) + "\n"
@@ -73,29 +70,6 @@ def write(refinement: Refinement, study: Study, directory: Path) -> list[str]:
             log.warning("%s", note)
         (temporary / "README.md").write_text(readme(refinement, files, notes), encoding="utf-8")
     return sorted([*files, "README.md"])
-
-
-@contextmanager
-def _whole(directory: Path) -> Iterator[Path]:
-    """Gives a temporary directory that takes the place of another when all went well."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise RequestError(
-            f"a refinement is written into a new or empty directory, but {directory} is not one; choose another"
-        )
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise RequestError(
-            f"a refinement needs a directory that can be made, but {directory}: {error.strerror}; choose another"
-        ) from error
-    try:
-        yield temporary
-        if directory.exists():
-            directory.rmdir()
-        temporary.rename(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _designs(refinement: Refinement, directory: Path) -> tuple[dict[str, str], list[str]]:

@@ -517,13 +517,16 @@ def test_a_preset_may_say_how_its_retraining_goes(tmp_path: Path, monkeypatch: p
     assert study.retrain(preset="paper", epochs=2, repeats=1)["average"] == 2, "no more than there are"
 
 
-def test_export_takes_the_checkpoint_or_else_the_retraining(tmp_path: Path) -> None:
+def test_export_takes_the_checkpoint_or_else_the_retraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = toy(tmp_path / "w").run()
     report = study.export(tmp_path / "out")
     assert not report["retrained"] and set(report["files"]) == {"README.md", "description.json", "recipe.yaml"}
     assert "validation, search, 4 epochs" in (tmp_path / "out" / "README.md").read_text()
     with pytest.raises(RequestError, match="needs a new or empty directory"):
         study.export(tmp_path / "out")
+    (tmp_path / "w" / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "w" / "here")
+    assert study.export(".")["files"] == report["files"] == sorted(path.name for path in Path().iterdir())
     stopped = next(row.number for row in study.record.trials() if row.status == "stopped")
     with pytest.raises(RequestError, match=f"checkpoint of trial {stopped} was not kept"):
         study.export(tmp_path / "other", trial=stopped)
