@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from automl_refine.areas import PERCENT
 from automl_refine.pictures import number
 from automl_refine.searcher import RefineSearcher
+from automl_refine.searching import search_command
 
 if TYPE_CHECKING:
     from automl_core.interfaces import SearchSpace
@@ -131,19 +132,15 @@ def _choices(refinement: Refinement) -> str:
 
 
 def _commands(refinement: Refinement, files: Mapping[str, str]) -> Iterator[str]:
-    spec, study = refinement.source.spec, shlex.quote(refinement.study)
+    study = shlex.quote(refinement.study)
     last = f"{refinement.letters[-1]}.yaml"
     if refinement.status in ("sampling", "searching all", "waiting"):
         yield "# go on where it stopped"
         yield f"automl refine --resume {study}" + (" --interactive" if refinement.status == "waiting" else "")
     if last in files:
-        all_of_it = last == "X.yaml"
-        words = ["automl", "run", "--space", last, *(["--searcher", "grid"] if all_of_it else [])]
-        words += [] if spec.evaluator.given else ["--evaluator", spec.evaluator.name]
-        words += [] if spec.dataset is None or spec.dataset.given else ["--dataset", spec.dataset.name]
         told = f"wherever this file is; 'automl show {study}' tells the other settings"
-        yield f"# search {'all of ' if all_of_it else ''}the last space, {told}"
-        yield shlex.join([*words, "--max-budget", str(spec.max_budget)])
+        yield f"# search {'all of ' if last == 'X.yaml' else ''}the last space, {told}"
+        yield shlex.join(["automl", *search_command(refinement)])
     if refinement.best is not None:
         yield "# the best configuration"
         yield f"automl best {study}"

@@ -13,6 +13,7 @@ import click
 
 from automl_core.layout import note, table
 from automl_refine.choosing import MIN_GROUP
+from automl_refine.searching import search_command
 
 if TYPE_CHECKING:
     from automl_core.interfaces import SearchSpace
@@ -207,8 +208,7 @@ def _steps(refinement: Refinement) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "go on from here", ("refine", "--resume", name, *(("--interactive",) if asks else ()))
     yield "its design spaces, tables and pictures as files", ("refinement", name, files)
     if refinement.status == "stopped":
-        last = f"{files}/{refinement.letters[-1]}.yaml"
-        yield "with these, search the last space in another way", ("run", "--space", last)
+        yield "with these, search the last space in another way", tuple(search_command(refinement, files))
     if refinement.best is not None:
         yield "the best configuration", ("best", name)
         if refinement.source.assembly.evaluator.trains:

@@ -13,6 +13,7 @@ import pytest
 
 from automl_core.interfaces import SearchSpace
 from automl_core.restricting import Restriction
+from automl_core.spec import Part
 from automl_core.testing.doubles import ToySpace
 from automl_refine.areas import AreaTable, Row
 from automl_refine.categories import categories
@@ -76,9 +77,13 @@ def refinement(
     found = SimpleNamespace(trial=7, value=best)
     source = SimpleNamespace(
         name="graphs",
-        spec=SimpleNamespace(objectives=(objective,), searcher=SimpleNamespace(options=changed.pop("options", {}))),
+        spec=SimpleNamespace(
+            objectives=(objective,),
+            searcher=SimpleNamespace(options=changed.pop("options", {})),
+            **{"evaluator": Part("ktg"), "dataset": None, "preset": "quick", "max_budget": 8} | changed.pop("spec", {}),
+        ),
         record=SimpleNamespace(best=lambda: found),
-        assembly=SimpleNamespace(evaluator=SimpleNamespace(trains=True)),
+        assembly=SimpleNamespace(evaluator=SimpleNamespace(trains=True, metrics={"accuracy": "max"}), space=A),
         workspace=SimpleNamespace(path=changed.pop("workspace", Path("automl-workspace"))),
     )
     given: dict[str, Any] = {
@@ -205,7 +210,21 @@ def test_very_many_choices_are_shown_by_the_best_of_them_and_the_fixed_one() -> 
         ),
         (
             {"status": "stopped", "reason": "intervals overlap", "exhausted": False},
-            "automl run --space graphs-refinement/B.yaml",
+            "automl run --space graphs-refinement/B.yaml --max-budget 8",
+        ),
+        (
+            {
+                "status": "stopped",
+                "reason": "intervals overlap",
+                "exhausted": False,
+                "spec": {
+                    "evaluator": Part("other"),
+                    "dataset": Part("npz", {"path": "my images.npz", "resize": 8, "mean": "0.5"}),
+                    "preset": "paper",
+                },
+            },
+            "automl run --space graphs-refinement/B.yaml --evaluator other --preset paper --dataset npz "
+            "--set 'dataset.path=my images.npz' --set dataset.resize=8 --set 'dataset.mean=\"0.5\"' --max-budget 8",
         ),
         ({}, "automl retrain graphs"),
         ({"workspace": Path("else where")}, "automl best graphs --workspace 'else where'"),
