@@ -17,6 +17,8 @@ from automl_cli.output import print_json
 from automl_cli.progress import Watcher
 from automl_cli.settings import Settings
 from automl_core.errors import RequestError
+from automl_core.new_directories import check_new
+from automl_core.records import Workspace
 from automl_core.types import Json
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 STOP: Json = {"stop": True}
 
+SHORTEST = 1e-3
+"""Seconds that are left at least: a decision is journalled, and what follows it ends at its first unit."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -35,7 +40,7 @@ class Wishes:
 
     Args:
         interactive: Whether a person decides what is fixed.
-        time_limit: Seconds for what follows each decision.
+        time_limit: Seconds for all that is run; what a person takes to decide does not count.
         output: Where its files are written.
     """
 
@@ -44,14 +49,18 @@ class Wishes:
     output: Path | None
 
 
-def check_output(output: Path | None) -> None:
-    """Refuses a directory that is in use before anything starts.
+def check_output(output: Path, settings: Settings) -> None:
+    """Refuses a directory for results before anything starts.
 
     Raises:
-        RequestError: When it is not new or empty.
+        RequestError: When it is in use, or will be by the workspace, or cannot be written.
     """
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise RequestError(f"--output takes a new or empty directory, but {output} is not; choose another")
+    check_new(output, "--output")
+    workspace = Workspace(settings.workspace).path
+    if workspace.resolve().is_relative_to(output.resolve()):
+        raise RequestError(
+            f"--output needs a directory of its own, but the workspace {workspace} lies in {output}; choose another"
+        )
 
 
 def perform(settings: Settings, run: Callable[[Watcher], Study], wishes: Wishes) -> None:
@@ -62,23 +71,25 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], wishes: Wishes)
         run: Builds the study and runs it, showing its progress.
         wishes: What is wanted beside that.
     """
-    study, _ = performed(settings, run)
+    study, watcher = performed(settings, run)
+    left = wishes.time_limit
     from automl_refine.refining import Refinement  # where its plugin is switched off, the study is refused before
 
     found, gone = Refinement.of(study), None
     while wishes.interactive and found.waiting is not None and study.status == "finished":
+        if left is not None:
+            left = max(left - watcher.elapsed, SHORTEST)
         try:
             decision = _asked(found.letters[len(found.steps)], found.waiting, found)
         except (EOFError, KeyboardInterrupt) as error:
             gone = error
             break
-        study, _ = performed(settings, partial(_decided, study, decision, wishes.time_limit))
+        study, watcher = performed(settings, partial(_decided, study, decision, left))
         found = Refinement.of(study)
-    over = found.status in ("done", "stopped")
-    if over and wishes.output is not None:
+    _print(settings, study, found, asked=gone is not None)
+    if found.status in ("done", "stopped") and wishes.output is not None:
         for name in found.write(wishes.output):
             click.echo(f"written: {wishes.output / name}", err=True)
-    _print(settings, study, found, asked=gone is not None)
     if study.status == "interrupted" or isinstance(gone, KeyboardInterrupt):
         click.get_current_context().exit(INTERRUPTED)
 

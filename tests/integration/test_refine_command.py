@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from automl_cli.application import application
 from automl_cli.progress import Watcher
+from automl_cli.refining import SHORTEST
+from automl_core import Study
 from automl_core.records import Workspace
 
 SPACE = ("--space", "counting-ones", "--set", "space.continuous=0", "--objective", "value:min")
@@ -119,6 +121,28 @@ def test_json_is_one_document() -> None:
     assert document == json.loads(done("refinement", "ones", "--json"))
 
 
+def test_files_are_written_where_somebody_works_and_never_over_a_workspace(
+    studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the workspace automl-workspace lies in ." in refused("refine", *SMALL, "--output", ".")
+    Path("here").mkdir()
+    monkeypatch.chdir("here")
+    done("refinement", "ones", ".", "--workspace", str(studies / "automl-workspace"))
+    assert {"A.yaml", "X.yaml", "README.md"} <= {path.name for path in Path.cwd().iterdir()}
+
+
+def test_the_last_space_of_a_refinement_that_stopped_is_searched_as_it_says() -> None:
+    shown = done("refine", *SMALL, "--interactive", "--name", "ones", answers="2\ns\n")
+    commands = [line.split() for line in shown.splitlines() if line.startswith("  automl re") or " run " in line]
+    written, searched = (one[1:] for one in commands if one[1] in ("refinement", "run"))
+    done(*written)
+    done(*searched, "--trials", "3", "--name", "after")
+    refined, spec = (Workspace(None).record(name).spec for name in ("ones", "after"))
+    assert spec.space.options["restrict"] == {"fixed": {"category_1": 1}}
+    for part in ("evaluator", "dataset", "objectives", "max_budget"):
+        assert getattr(spec, part) == getattr(refined, part)
+
+
 # -- deciding by hand ------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +216,31 @@ def test_ctrl_c_while_trials_run_loses_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert told("cut") == told("whole")
 
 
+def test_a_time_limit_is_one_of_all_runs_and_what_people_take_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float | None] = []
+    run = Study.run
+
+    def recorded(self: Study, time_limit: float | None = None, *arguments: Any, **options: Any) -> Study:
+        limits.append(time_limit)
+        return run(self, 60, *arguments, **options)
+
+    monkeypatch.setattr(Study, "run", recorded)
+    monkeypatch.setattr(Watcher, "elapsed", 20.0)
+    done("refine", *SMALL, "--name", "asked", "--interactive", "--time-limit", "30s", answers="2\n\n")
+    assert limits == [30.0, 10.0, SHORTEST]
+
+
+def test_a_decision_is_kept_when_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as slow:
+        slow.setattr(Watcher, "elapsed", 60.0)
+        flags = ("--name", "late", "--interactive", "--time-limit", "59s")
+        result = automl("refine", *SMALL, *flags, answers="2\n\n")
+    assert "Study late reached its time limit; nothing is lost." in result.stderr
+    assert fixed("late") == ["category_1=1"]
+    done("refine", "--resume", "late", "--interactive", answers="\n")
+    assert fixed("late") == ["category_1=1", "category_3 & category_4=0 & 0", None]
+
+
 # -- wrong requests --------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +264,9 @@ def test_ctrl_c_while_trials_run_loses_nothing(monkeypatch: pytest.MonkeyPatch) 
         (("--resume", "nothing"), "unknown study 'nothing'"),
         (("--resume", "drawn"), "study 'drawn' is one of searcher random; use 'automl resume drawn'"),
         (("--resume", "ones", "--interactive"), "'ones' chooses by itself (auc)"),
-        (("--resume", "ones", "--output", "used"), "--output takes a new or empty directory, but used is not"),
+        (("--resume", "ones", "--output", "used"), "--output needs a new or empty directory, but used is not"),
+        (("--resume", "ones", "--output", "used/file/below"), "--output needs a directory that can be written"),
+        ((*SMALL, "--output", "."), "--output needs a new or empty directory, but . is not"),
         (("--resume", "ones", "--disable-plugin", "refine"), "unknown searcher 'refine'"),
     ],
 )

@@ -93,7 +93,8 @@ def command(
 
     settings: Settings = context.obj
     wishes = Wishes(interactive, time_limit, output)
-    check_output(output)
+    if output is not None:
+        check_output(output, settings)
     if resume is not None:
         _check_resumed(context)
         where = {name: flags[name] for name in ELSEWHERE}
