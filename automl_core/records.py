@@ -28,13 +28,20 @@ DEFAULT_WORKSPACE = "automl-workspace"
 JOURNAL = "journal.sqlite"
 IDENTITY = "identity"
 INFEASIBLE = "infeasible"
+RETRAINING = "retraining"
+"""What support trials of a retraining are for, and what stands where studies that are one would name a searcher."""
+
 UNDER_WAY = ("running", "waiting")
 """What trials are while their study runs; in one that does not, they were interrupted."""
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """One line of ``automl studies``. ``front`` counts the trials of the Pareto front; at most 1 with one objective."""
+    """One line of ``automl studies``.
+
+    ``front`` counts the trials of the Pareto front, at most 1 with one objective; ``searcher`` is ``retraining`` where
+    nothing is searched.
+    """
 
     name: str
     space: str
@@ -235,12 +242,19 @@ class StudyRecord:
         return status
 
     @property
+    def retrains(self) -> bool:
+        """Whether nothing is searched: the only configuration of the space, a recipe's for example, is retrained."""
+        if self.journal.candidates():
+            return False
+        return any((trial.instruction or {}).get("purpose") == RETRAINING for trial in self.journal.trials())
+
+    @property
     def summary(self) -> StudySummary:
         front = self.front()
         return StudySummary(
             name=self.journal.row.name,
             space=self.spec.space.name,
-            searcher=self.spec.searcher.name,
+            searcher=RETRAINING if self.retrains else self.spec.searcher.name,
             dataset=self.spec.dataset.name if self.spec.dataset else None,
             status=self.status,
             trials=self.journal.candidates(),

@@ -48,10 +48,15 @@ def run_study(
         ``finished``, ``interrupted`` or ``time-limit``.
 
     Raises:
-        RequestError: For a time limit that is not above 0.
+        RequestError: For a time limit that is not above 0, and a study that is a retraining.
         StudyFailed: When every candidate failed.
     """
     check_time_limit(time_limit)
+    if study.record.retrains:
+        raise RequestError(
+            f"a search must not go on with a retraining, but study {study.name!r} is one; what began it goes on with it "
+            "('automl retrain RECIPE.yaml ...', or Study.retrain()), or search in a new study"
+        )
     with session(study, time_limit, progress) as engine:
         if trials is not None:
             _extend(engine, trials)

@@ -150,6 +150,23 @@ def test_a_time_limit_leaves_a_study_that_the_same_command_ends(recipe: Path, tm
     assert again.retrain(repeats=1)["status"] == "finished"
 
 
+def test_a_retraining_is_shown_as_one_and_never_searched(recipe: Path, tmp_path: Path) -> None:
+    study = recipe_study(recipe, workspace=tmp_path, threads=1)
+    study.retrain(repeats=1, time_limit=1e-6)
+    (listed,) = json.loads(automl("studies", "--workspace", tmp_path, "--json").stdout)["studies"]
+    assert listed["searcher"] == "retraining"
+    shown = automl("show", study.name, "--workspace", tmp_path).stdout
+    assert "this is a retraining" in shown
+    assert "random" not in shown
+    assert "reached by" not in shown
+    before = study.record.to_json()
+    refused = automl("resume", study.name, "--workspace", tmp_path, code=2)
+    assert "automl retrain RECIPE.yaml" in refused.stderr
+    with pytest.raises(RequestError, match="must not go on with a retraining"):
+        Study.load(study.name, workspace=tmp_path).run()
+    assert study.record.to_json() == before
+
+
 def test_it_is_searched_like_any_space(recipe: Path, tmp_path: Path) -> None:
     flags = ("--searcher", "grid", "--threads", "1", "--quiet", "--name", "one", "--workspace", tmp_path)
     automl("run", "--space", recipe, *flags)
@@ -158,6 +175,8 @@ def test_it_is_searched_like_any_space(recipe: Path, tmp_path: Path) -> None:
     assert study.best.configuration == {}
     assert "target" in automl("best", "one", "--workspace", tmp_path).stdout
     assert study.retrain(repeats=1)["trial"] == 0
+    assert study.record.summary.searcher == "grid"
+    assert "rungs" in automl("show", "one", "--workspace", tmp_path).stdout
     study.export(tmp_path / "again")
     assert read_recipe(tmp_path / "again" / "recipe.yaml").description == read_recipe(recipe).description
 

@@ -62,7 +62,8 @@ def command(settings: Settings, study: str, everything: bool, pictures: Path | N
     trials = record.trials()
     if trials:
         click.echo("\n" + _trials(drawings, trials, everything, times))
-        click.echo("\n" + _rungs(record))
+        if not record.retrains:
+            click.echo("\n" + _rungs(record))
     audits = [one for one in furthest(audit(record)) if one.trials > 1]
     if audits:
         click.echo("\n" + _agreement(audits, record))
@@ -87,7 +88,7 @@ def _facts(record: StudyRecord, times: bool) -> list[tuple[str, str]]:
     return [
         ("space", _part(spec.space)),
         ("restricted to", _restriction(spec.space)),
-        ("searcher", _part(spec.searcher)),
+        ("searcher", "none, this is a retraining" if record.retrains else _part(spec.searcher)),
         ("evaluator", _part(spec.evaluator)),
         ("estimators", ", ".join(_part(part) for part in spec.estimators)),
         ("data", _part(spec.dataset) if spec.dataset else ""),
