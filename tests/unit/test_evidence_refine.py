@@ -136,3 +136,18 @@ def test_graphs_are_another_study_when_their_scale_changes() -> None:
     moved = evidence.Graphs("", evidence.Scale(), "there", 2.0, 1)
     assert one.study == moved.study
     assert one.study != evidence.Graphs("", evidence.Scale(epochs=5), "here", 1.0, 2).study
+
+
+def test_graphs_are_another_study_on_other_images_and_the_same_wherever_these_lie(tmp_path: Path) -> None:
+    evidence = module("evidence_refine")
+
+    def study(directory: str, content: bytes) -> str:
+        path = tmp_path / directory / "images.npz"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        return evidence.Graphs(str(path), evidence.Scale(), "here", 1.0, 2).study
+
+    first = study("first", b"images")
+    assert study("moved", b"images") == first
+    assert study("other", b"others") != first
+    assert evidence.Graphs("", evidence.Scale(), "here", 1.0, 2).study != first
