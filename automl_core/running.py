@@ -54,7 +54,7 @@ def run_study(
     check_time_limit(time_limit)
     if study.record.retrains:
         raise RequestError(
-            f"a search must not go on with a retraining, but study {study.name!r} is one; what began it goes on with it "
+            f"a search must not go on with a retraining, but study {study.name!r} is one; go on with what began it "
             "('automl retrain RECIPE.yaml ...', or Study.retrain()), or search in a new study"
         )
     with session(study, time_limit, progress) as engine:
