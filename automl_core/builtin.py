@@ -5,7 +5,9 @@ from automl_core.hookspecs import Register, hookimpl
 
 @hookimpl
 def automl_search_spaces(register: Register) -> None:
-    register("recipe", "automl_core.recipes:RecipeSpace", summary="what one exported network was trained as, and how")
+    register(
+        "recipe", "automl_core.recipe_space:RecipeSpace", summary="what one exported network was trained as, and how"
+    )
 
 
 @hookimpl

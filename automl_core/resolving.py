@@ -11,7 +11,7 @@ from automl_core.building import Objects, build_dataset, build_evaluator, build_
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import Dataset, Evaluator, SearchSpace
 from automl_core.plugins import Registry
-from automl_core.recipes import completed
+from automl_core.recipe_space import completed
 from automl_core.spec import PARTS, Part, StudySpec
 from automl_core.types import EMPTY, Json
 

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from automl_cli.application import application
 from automl_core import RequestError, Study
-from automl_core.recipes import read_recipe, recipe_study
+from automl_core.recipe_space import recipe_study
+from automl_core.recipes import read_recipe
 from automl_vision.trainer.settings import TrainerSettings
 
 SPACE = {"nodes": 2, "target": "resnet8", "models": ["resnet8"], "gates": ["through", "cutoff"]}

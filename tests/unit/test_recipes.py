@@ -14,7 +14,8 @@ import yaml
 from automl_core import RequestError, Study
 from automl_core.design_files import named_or_read
 from automl_core.plugins import get_registry
-from automl_core.recipes import FORMAT, RecipeSpace, TrainingRecipe, is_recipe, read_recipe
+from automl_core.recipe_space import RecipeSpace
+from automl_core.recipes import FORMAT, TrainingRecipe, is_recipe, read_recipe
 from automl_core.sampling import RandomSampler
 from automl_core.spec import Part
 from automl_core.testing import SearchSpaceContract

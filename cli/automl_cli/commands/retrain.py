@@ -110,7 +110,7 @@ def _of_recipe(
     where: Mapping[str, Any],
 ) -> Study:
     """Builds or finds the study of a recipe, and takes out of the request what it was built from: the data set."""
-    from automl_core.recipes import recipe_study
+    from automl_core.recipe_space import recipe_study
 
     if flags["trial"] is not None:
         raise RequestError(f"a recipe is one training, but --trial {flags['trial']} was asked for; leave it out")
