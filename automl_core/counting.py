@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from automl_core.restricting import Box, Restriction, holds
+from automl_core.restricting import Box, Range, Restriction, holds
 from automl_core.types import Configuration, Value
 
 if TYPE_CHECKING:
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 Symmetry = Mapping[str, str]
 
+ROUNDING = 1e-12
+"""By how much ConfigSpace's rounding can move the ends of a range."""
+
 
 def count(config_space: ConfigurationSpace, restriction: Restriction, symmetry: Symmetry | None = None) -> int | None:
     """Counts raw combinations of values, inactive hyperparameters' and violations included.
 
     Args:
         config_space: The hyperparameters, narrowed already.
-        restriction: Its clauses with several boxes are counted out.
+        restriction: What the hyperparameters do not say already is counted out.
         symmetry: Count only what this renaming of hyperparameters leaves as it is.
 
     Returns:
@@ -31,7 +34,7 @@ def count(config_space: ConfigurationSpace, restriction: Restriction, symmetry: 
     """
     if any(math.isinf(one.size) for one in config_space.values()):
         return None
-    clauses = [tuple(_within(box, config_space) for box in boxes) for boxes in restriction.loose]
+    clauses = open_clauses(config_space, restriction)
     mentioned = {name for boxes in clauses for box in boxes for name in box}
     groups = _cycles(config_space, symmetry or {})
     free = [group for group in groups if mentioned.isdisjoint(group)]
@@ -52,20 +55,68 @@ def count_orbits(config_space: ConfigurationSpace, restriction: Restriction, gro
     return sum(finite) // len(finite) if len(finite) == len(fixed) else None
 
 
-def orbit_key(configuration: Configuration, group: Sequence[Symmetry]) -> tuple[tuple[str, str], ...]:
-    """Gives a key that is equal for configurations which a symmetry turns into one another.
+def open_clauses(config_space: ConfigurationSpace, restriction: Restriction) -> list[tuple[Box, ...]]:
+    """Gives the clauses that narrowed hyperparameters do not keep by themselves, on those that can be active."""
+    clauses = [tuple(_within(box, config_space) for box in boxes) for boxes in restriction.clauses]
+    return [boxes for boxes in clauses if not any(_kept(box, config_space) for box in boxes)]
+
+
+def _kept(box: Box, config_space: ConfigurationSpace) -> bool:
+    """Whether nothing breaks a box."""
+    for name, allowed in box.items():
+        one: Any = config_space[name]
+        if not hasattr(one, "lower"):
+            if not all(holds(allowed, value) for value in values_of(one)):
+                return False
+        elif not isinstance(allowed, Range) or not (
+            allowed.low <= one.lower + ROUNDING and one.upper - ROUNDING <= allowed.high
+        ):
+            return False
+    return True
+
+
+class OrbitKeys:
+    """Gives keys that are equal for configurations which a symmetry turns into one another.
+
+    Args:
+        group: All symmetries but the one that changes nothing.
+    """
+
+    def __init__(self, group: Sequence[Symmetry]) -> None:
+        import numpy as np
+
+        self._names = sorted({name for one in group for name in one})
+        self._moved = frozenset(self._names)
+        place = {name: number for number, name in enumerate(self._names)}
+        turns = [[place[one.get(name, name)] for name in self._names] for one in ({}, *group)]
+        self._turns = np.array(turns, dtype=np.intp).T  # each one's inverse is there, too
+
+    def __call__(self, configuration: Configuration) -> tuple[Any, ...]:
+        """Gives the key: what stays where it is, and of all orders of what moves the one that is first."""
+        import numpy as np
+
+        plain = {name: repr(value) for name, value in configuration.items()}
+        stays = tuple(sorted(item for item in plain.items() if item[0] not in self._moved))
+        values = [plain.get(name, "") for name in self._names]  # inactive ones too: they are in a twin's place
+        ranks = {value: rank for rank, value in enumerate(sorted(set(values)))}
+        ranked = np.array([ranks[value] for value in values], dtype=np.int64)
+        left = np.arange(self._turns.shape[1])
+        for row in self._turns:
+            if len(left) == 1:
+                break
+            column = ranked[row[left]]
+            left = left[column == column.min()]
+        return (*stays, tuple([values[place] for place in self._turns[:, left[0]].tolist()]))
+
+
+def orbit_key(configuration: Configuration, group: Sequence[Symmetry]) -> tuple[Any, ...]:
+    """Gives the key of one configuration; for many, :class:`OrbitKeys` is made once.
 
     Args:
         configuration: The configuration.
         group: All symmetries but the one that changes nothing.
     """
-    plain = {name: repr(value) for name, value in configuration.items()}
-    names = sorted({*plain, *(name for one in group for name in one)})  # inactive ones too: they are in a twin's place
-    values = [plain.get(name, "") for name in names]
-    turned = (
-        [plain.get(one.get(name, name), "") for name in names] for one in group
-    )  # each one's inverse is there, too
-    return tuple(zip(names, min([values, *turned]), strict=True))
+    return OrbitKeys(group)(configuration)
 
 
 def values_of(hyperparameter: Hyperparameter[Any, Any]) -> list[Value]:

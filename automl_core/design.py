@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from automl_core.counting import values_of
+from automl_core.counting import open_clauses, values_of
 from automl_core.errors import RequestError, StudyFailed
 from automl_core.interfaces.space import PartialSpace, SearchSpace
 from automl_core.narrowing import narrowed
@@ -78,7 +78,7 @@ class DesignSpace(PartialSpace):
     @cached_property
     def _symmetries(self) -> list[Mapping[str, str]]:
         left = {name: _left_of(one) for name, one in self.config_space.items()}
-        loose = Restriction(self._restriction.loose)
+        loose = Restriction(tuple(open_clauses(self.config_space, self._restriction)))
         return [
             one
             for one in self.space.symmetries()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from automl_core.errors import RequestError, unknown
+from automl_core.priors import weights
 from automl_core.restricting import Allowed, Range, Restriction, holds
 from automl_core.types import Value
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
+    from ConfigSpace.hyperparameters import Hyperparameter
 
 Item = dict[str, Any]
 """A hyperparameter, a condition or a forbidden clause in ConfigSpace's serialised form."""
@@ -20,8 +22,10 @@ Item = dict[str, Any]
 def narrowed(whole: ConfigurationSpace, restriction: Restriction) -> ConfigurationSpace:
     """Narrows the hyperparameters to what the restriction's clauses leave of each alone.
 
-    Hyperparameters that can never be active any more are dropped. Forbidden clauses about restricted hyperparameters
-    are left out, since ConfigSpace refuses a forbidden default; whoever draws has to look at them in the whole.
+    Hyperparameters that can never be active any more are dropped, and so are conditions that always hold. What is left
+    is as probable as it was, in proportion; where ConfigSpace cannot say so, ranges stay as they are. Forbidden
+    clauses about restricted hyperparameters are left out, since ConfigSpace refuses a forbidden default; whoever draws
+    has to look at them, and at these ranges, in the whole.
 
     Raises:
         RequestError: For a hyperparameter or a value that the whole does not have, and when nothing is left.
@@ -32,8 +36,8 @@ def narrowed(whole: ConfigurationSpace, restriction: Restriction) -> Configurati
     before = {item["name"]: item for item in data["hyperparameters"]}
     _check(whole, before, restriction)
     limits = restriction.limits()
-    items = {name: reduce(_narrow, limits.get(name, []), item) for name, item in before.items()}
-    conditions = _conditions(data["conditions"], items, before)
+    items = {name: reduce(partial(_narrow, whole[name]), limits.get(name, []), item) for name, item in before.items()}
+    conditions = _uncertain(_conditions(data["conditions"], items, before), items)
     changed = restriction.names | (set(whole) - set(items))
     data["hyperparameters"] = list(items.values())
     data["conditions"] = conditions
@@ -52,14 +56,33 @@ def _check(whole: ConfigurationSpace, items: Mapping[str, Item], restriction: Re
 
 def _check_values(item: Item, allowed: Allowed) -> None:
     name, choices = item["name"], choices_of(item)
-    for value in () if isinstance(allowed, Range) else allowed:
-        if choices is not None and not holds(tuple(choices), value):
-            raise unknown(f"value of {name} in a restriction", str(value), [str(one) for one in choices])
-        if choices is None and not holds(Range(item["lower"], item["upper"]), value):
-            raise RequestError(
-                f"a restriction must keep to the space's own range, but {name} goes from {item['lower']:g} to "
-                f"{item['upper']:g} and got {value!r}; choose a value in it"
-            )
+    if choices is None:
+        for value in [allowed] if isinstance(allowed, Range) else allowed:
+            _check_number(item, value)
+    elif not isinstance(allowed, Range):
+        for value in allowed:
+            if not holds(tuple(choices), value):
+                raise unknown(f"value of {name} in a restriction", str(value), [str(one) for one in choices])
+
+
+def _check_number(item: Item, value: Value | Range) -> None:
+    name, own = item["name"], Range(item["lower"], item["upper"])
+    if isinstance(value, str):
+        raise RequestError(
+            f"a restriction must give numbers for {name}, but got the text {value!r}; write a number, without "
+            "quotation marks"
+        )
+    ends = (value.low, value.high) if isinstance(value, Range) else (value,)
+    if not all(end in own for end in ends):
+        text = str(value) if isinstance(value, Range) else repr(value)
+        raise RequestError(
+            f"a restriction must keep to the space's own range, but {name} goes from {own} and got {text}; choose what "
+            "lies in it"
+        )
+    if item["type"].endswith("_int") and isinstance(value, float) and not value.is_integer():
+        raise RequestError(
+            f"a restriction must give whole numbers for {name}, but got {value!r}; write whole ones, or a range"
+        )
 
 
 def choices_of(item: Item) -> Sequence[Value] | None:
@@ -70,8 +93,13 @@ def choices_of(item: Item) -> Sequence[Value] | None:
     return listed
 
 
-def _narrow(item: Item, allowed: Allowed) -> Item:
+def _narrow(whole: Hyperparameter[Any, Any], item: Item, allowed: Allowed) -> Item:
     """Narrows one hyperparameter.
+
+    Args:
+        whole: What it is before all narrowing.
+        item: What it is now.
+        allowed: What is to be left.
 
     Raises:
         RequestError: When nothing is left of it.
@@ -81,15 +109,22 @@ def _narrow(item: Item, allowed: Allowed) -> Item:
         return _narrow_choices(item, choices, allowed)
     if not isinstance(allowed, Range):
         values = [value for value in allowed if value in Range(item["lower"], item["upper"])]
-        return _listed(item, allowed, sorted(values))
+        return _listed(whole, item, allowed, sorted(values))
     low, high = max(item["lower"], allowed.low), min(item["upper"], allowed.high)
     if item["type"].endswith("_int"):
         low, high = -int(-low // 1), int(high // 1)
     if low > high:
         raise _empty(item, allowed)
     if low == high:
-        return _listed(item, allowed, [low])
-    return {**item, "lower": low, "upper": high, "default_value": min(max(item["default_value"], low), high)}
+        return _listed(whole, item, allowed, [low])
+    narrow = {**item, "default_value": min(max(item["default_value"], low), high)}
+    return narrow if _scales(item) else {**narrow, "lower": low, "upper": high}
+
+
+def _scales(item: Item) -> bool:
+    """Whether ConfigSpace gives a narrower range another distribution instead of cutting the one that it has."""
+    kind = item["type"]
+    return bool(kind.startswith("beta")) or (kind.startswith("normal") and bool(item["log"]))
 
 
 def _narrow_choices(item: Item, choices: Sequence[Value], allowed: Allowed) -> Item:
@@ -104,19 +139,37 @@ def _narrow_choices(item: Item, choices: Sequence[Value], allowed: Allowed) -> I
         narrow["default_value"] = narrow[key][0]
     if item.get("weights") is not None:
         narrow["weights"] = [item["weights"][place] for place in kept]
+        if not any(narrow["weights"]):
+            raise RequestError(
+                f"a restriction must leave each hyperparameter a value that can be drawn, but of {item['name']} it "
+                f"leaves {', '.join(map(str, narrow[key]))}, of weight 0; add another value, or give these a weight"
+            )
     return narrow
 
 
-def _listed(item: Item, allowed: Allowed, values: Sequence[Any]) -> Item:
-    """Makes a range into the few numbers that are left of it."""
+def _listed(whole: Hyperparameter[Any, Any], item: Item, allowed: Allowed, values: Sequence[Any]) -> Item:
+    """Makes a range into the few numbers that are left of it: in order, or weighted where they are not as probable."""
     if not values:
         raise _empty(item, allowed)
-    whole = item["type"].endswith("_int")
-    values = list(dict.fromkeys(int(value) if whole else float(value) for value in values))
+    whole_number = item["type"].endswith("_int")
+    values = list(dict.fromkeys(int(value) if whole_number else float(value) for value in values))
     kept = {"name": item["name"], "meta": item["meta"]}
     if len(values) == 1:
         return {"type": "constant", **kept, "value": values[0]}
-    return {"type": "ordinal", **kept, "sequence": values, "default_value": values[0]}
+    ordinal = {"type": "ordinal", **kept, "sequence": values, "default_value": values[0]}
+    if item["type"] == "uniform_float" or (item["type"] == "uniform_int" and not item["log"]):
+        return ordinal
+    lowest = item["lower"] if whole_number else 0
+    odds = weights(whole, [value - lowest for value in values]).tolist()
+    if not any(odds):
+        return ordinal
+    return {
+        "type": "categorical",
+        **kept,
+        "choices": values,
+        "weights": odds,
+        "default_value": values[odds.index(max(odds))],
+    }
 
 
 def _empty(item: Item, allowed: Allowed) -> RequestError:
@@ -138,6 +191,46 @@ def _conditions(conditions: Sequence[Item], items: dict[str, Item], before: Mapp
             return [condition for _, condition in reduced if condition is not None]
         for name in dead:
             del items[name]
+
+
+def _uncertain(conditions: Sequence[Item], items: Mapping[str, Item]) -> list[Item]:
+    """Leaves out the conditions that hold whatever is chosen."""
+    left = list(conditions)
+    while True:
+        sometimes = {one["child"] for one in left}
+        kept = [one for one in left if not _certain(one, items, sometimes)]
+        if len(kept) == len(left):
+            return kept
+        left = kept
+
+
+def _certain(condition: Item, items: Mapping[str, Item], sometimes: Collection[str]) -> bool:
+    """Whether a reduced condition always holds.
+
+    Args:
+        condition: The condition.
+        items: The hyperparameters, narrowed.
+        sometimes: Those of them that can be inactive.
+    """
+    kind = condition["type"]
+    if kind in ("AND", "OR"):
+        parts = condition["conditions"]
+        if kind == "OR" and condition == _everywhere(parts[0], items[parts[0]["parent"]].get("lower")):
+            return parts[0]["parent"] not in sometimes
+        certain = [_certain(one, items, sometimes) for one in parts]
+        return all(certain) if kind == "AND" else any(certain)
+    if condition["parent"] in sometimes:
+        return False
+    choices = choices_of(items[condition["parent"]])
+    allowed = tuple(condition.get("values", [condition.get("value")]))
+    return choices is not None and all(holds(allowed, value) for value in choices)
+
+
+def _everywhere(condition: Item, low: Any) -> Item:
+    """Says of a number above a lower end that it can be anything."""
+    head = {"child": condition["child"], "parent": condition["parent"]}
+    ends = [{"type": "EQ", **head, "value": low}, {"type": "GT", **head, "value": low}]
+    return {"type": "OR", "child": condition["child"], "conditions": ends}
 
 
 def _reduced(condition: Item, items: Mapping[str, Item], before: Mapping[str, Item]) -> Item | None:
@@ -193,8 +286,7 @@ def _on_range(condition: Item, parent: Item) -> Item | None:
         return None if never else condition
     if kind == "EQ" or (kind == "GT" and bound > high) or (kind == "LT" and bound < low):
         return None
-    everywhere = [{"type": "EQ", **head, "value": low}, {"type": "GT", **head, "value": low}]
-    return {"type": "OR", "child": condition["child"], "conditions": everywhere}
+    return _everywhere(condition, low)
 
 
 def _mentioned(clause: Item) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from automl_core.interfaces.space import SearchSpace
+    from automl_core.parts import Union
 
     Vectors = NDArray[np.float64]
     """(hyperparameters, configurations) in ConfigSpace's vector form; NaN where a hyperparameter is inactive."""
@@ -66,6 +67,43 @@ def raw_draws(config_space: ConfigurationSpace, seed: int) -> Iterator[Configura
         yield from decoder(vectors.T)
 
 
+def draws(space: SearchSpace, seed: int) -> Iterator[Configuration]:
+    """Draws configurations of a search space without end, distributed as in the whole were all others refused.
+
+    Args:
+        space: The search space; its ConfigurationSpace is left untouched.
+        seed: As for :func:`raw_draws`.
+    """
+    from automl_core.counting import open_clauses
+    from automl_core.parts import unions_of
+
+    if open_clauses(space.config_space, space.restriction):
+        unions = unions_of(space.config_space, space.restriction)
+        if all(union.parts for union in unions):
+            return _joint_draws(space.config_space, unions, seed)
+    return raw_draws(space.config_space, seed)
+
+
+def _joint_draws(config_space: ConfigurationSpace, unions: Sequence[Union], seed: int) -> Iterator[Configuration]:
+    """Draws from groups of hyperparameters that are independent; what a clause of the ConfigSpace forbids as well."""
+    import numpy as np
+
+    decoder = VectorDecoder(config_space)
+    endless = [name for name, one in config_space.items() if math.isinf(one.size)]
+    for block in count():
+        generator = np.random.default_rng(derive_seed(seed, "parts", block))
+        columns: dict[str, NDArray[np.float64]] = {}
+        for union in unions:
+            columns.update(zip(union.names, union.draw(BLOCK, generator), strict=True))
+        vectors = np.array([to_vector(one, columns[name]) for name, one in config_space.items()])
+        exact = {name: columns[name].tolist() for name in endless}
+        for place, configuration in enumerate(decoder(leave_out_inactive(config_space, vectors))):
+            for name, values in exact.items():  # through a vector's rounding, single numbers would be lost
+                if name in configuration:
+                    configuration[name] = values[place]
+            yield configuration
+
+
 class RandomSampler:
     """Draws configurations that are allowed and new, uniformly, from (seed, block of 256 draws).
 
@@ -80,7 +118,7 @@ class RandomSampler:
         self._space = space
         self._seed = seed
         self._finite = space.size() is not None
-        self._draws = raw_draws(space.config_space, seed)
+        self._draws = draws(space, seed)
         self._rest: Iterator[Configuration] | None = None
         self._exhausted = False
 
@@ -129,29 +167,33 @@ class RandomSampler:
 def enumerate_canonical(space: SearchSpace, seed: int) -> Iterator[Configuration]:
     """Yields every allowed configuration, one for each canonical key, lazily, in an order that follows from ``seed``.
 
-    The raw combinations are numbered in mixed radix and visited as ``i -> (step * i + offset) mod n`` with ``step``
-    prime to ``n``, a permutation that needs no memory, whatever the size.
+    The raw combinations, of a design space those of its parts, are numbered in mixed radix and visited as
+    ``i -> (step * i + offset) mod n`` with ``step`` prime to ``n``, a permutation that needs no memory, whatever the
+    size. How probable values are makes no difference here.
 
     Raises:
         RequestError: When the space is not finite.
         StudyFailed: When a very large space gives nothing new for very long.
     """
-    size = raw_size(space.config_space)
-    if size is None:
+    if raw_size(space.config_space) is None:
         endless = [name for name, one in space.config_space.items() if math.isinf(one.size)]
         raise RequestError(
             f"only a finite search space can be enumerated, but {', '.join(map(repr, endless))} of {space.name!r} "
             f"{'has' if len(endless) == 1 else 'have'} infinitely many values; restrict the space to some of them, or "
             "use a searcher that draws"
         )
-    return _enumerate(space, size, seed)
+    return _enumerate(space, seed)
 
 
-def _enumerate(space: SearchSpace, size: int, seed: int) -> Iterator[Configuration]:
+def _enumerate(space: SearchSpace, seed: int) -> Iterator[Configuration]:
+    from automl_core.parts import unions_of
+
     seen: set[Hashable] = set()
     decoder = VectorDecoder(space.config_space)
     fruitless = 0
-    for vectors in _raw_blocks(space.config_space, size, seed):
+    unions = unions_of(space.config_space, space.restriction)
+    size = math.prod(union.size for union in unions)
+    for vectors in _raw_blocks(space.config_space, unions, seed):
         fruitless += vectors.shape[1]
         if fruitless > TRIES_HUGE and size > 10 * TRIES_HUGE:
             raise _fruitless(space, TRIES_HUGE, len(seen))
@@ -171,39 +213,46 @@ def _fruitless(space: SearchSpace, tries: int, known: int) -> StudyFailed:
     )
 
 
-def _raw_blocks(config_space: ConfigurationSpace, size: int, seed: int) -> Iterator[Vectors]:
+def _raw_blocks(config_space: ConfigurationSpace, unions: Sequence[Union], seed: int) -> Iterator[Vectors]:
     """Yields all combinations in seeded order, without regard to conditions, 256 at a time."""
     import numpy as np
 
+    size = math.prod(union.size for union in unions)
     step, index = _affine(size, seed)
-    hyperparameters = list(config_space.values())
-    radices = [int(one.size) for one in hyperparameters]
+    names = [name for union in unions for name in union.names]
+    plan = [(union.size, None if union.free else union.positions) for union in unions]
     for start in range(0, size, BLOCK):
         digits: list[list[int]] = []
         for _ in range(min(BLOCK, size - start)):
-            row, rest = [], index
-            for radix in radices:
+            row: list[int] = []
+            rest = index
+            for radix, positions in plan:
                 rest, digit = divmod(rest, radix)
-                row.append(digit)
+                row += [digit] if positions is None else positions(digit)
             digits.append(row)
             index = (index + step) % size
-        columns = zip(hyperparameters, np.array(digits, dtype=np.int64).T, strict=True)
-        rows = [_to_vector(hyperparameter, column) for hyperparameter, column in columns]
-        yield np.array(rows, dtype=np.float64).reshape(len(radices), len(digits))
+        columns = np.array(digits, dtype=np.int64).reshape(len(digits), len(names)).T
+        position = dict(zip(names, columns, strict=True))
+        rows = [to_vector(one, position[name]) for name, one in config_space.items()]
+        yield np.array(rows, dtype=np.float64).reshape(len(names), len(digits))
 
 
 def _affine(size: int, seed: int) -> tuple[int, int]:
     """Gives a step prime to ``size``, and the first index."""
     generator = random.Random(derive_seed(seed, "enumerate"))
-    while True:
+    while size:
         step = generator.randrange(1, size + 1)
         if math.gcd(step, size) == 1:
             return step, generator.randrange(size)
+    return 0, 0
 
 
-def _to_vector(hyperparameter: Hyperparameter[Any, Any], digits: NDArray[np.int64]) -> NDArray[np.float64]:
-    from ConfigSpace.hyperparameters import Constant, IntegerHyperparameter
+def to_vector(hyperparameter: Hyperparameter[Any, Any], digits: NDArray[Any]) -> NDArray[np.float64]:
+    """Gives the vector form of values by their positions, from 0 on; of what has no positions by themselves."""
+    from ConfigSpace.hyperparameters import Constant, FloatHyperparameter, IntegerHyperparameter
 
+    if isinstance(hyperparameter, FloatHyperparameter):
+        return hyperparameter.to_vector(digits)
     if isinstance(hyperparameter, IntegerHyperparameter):
         return hyperparameter.to_vector(digits + hyperparameter.lower)
     if isinstance(hyperparameter, Constant):
@@ -218,13 +267,19 @@ def allowed_vectors(config_space: ConfigurationSpace, vectors: Vectors) -> Vecto
         config_space: The hyperparameters.
         vectors: (hyperparameters, configurations), each value as if its hyperparameter were active.
     """
+    vectors = leave_out_inactive(config_space, vectors)
+    for clause in config_space.forbidden_clauses:
+        vectors = vectors[:, ~clause.is_forbidden_vector_array(vectors)]
+    return vectors
+
+
+def leave_out_inactive(config_space: ConfigurationSpace, vectors: Vectors) -> Vectors:
+    """Puts NaN where a hyperparameter is inactive, in place; what is forbidden stays."""
     import numpy as np
 
     for position, name in enumerate(config_space):  # ConfigSpace keeps parents before their children
         for condition in config_space.parent_conditions_of[name]:
             vectors[position, ~condition.satisfied_by_vector_array(vectors)] = np.nan
-    for clause in config_space.forbidden_clauses:
-        vectors = vectors[:, ~clause.is_forbidden_vector_array(vectors)]
     return vectors
 
 

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from automl_core.building import build_space
-from automl_core.counting import orbit_key
+from automl_core.counting import OrbitKeys
 from automl_core.errors import RequestError, reason
 from automl_core.interfaces import Context, Description, Evaluation, Evaluator, PartialSpace, SearchSpace
 from automl_core.plugins import get_registry
@@ -232,8 +232,8 @@ class RecordedSpace(PartialSpace):
 
     def orbits(self) -> int:
         """Counts the same up to the space's symmetries."""
-        symmetries = self.symmetries()
-        return len({orbit_key(one, symmetries) for one in self._inside})
+        keys = OrbitKeys(self.symmetries())
+        return len({keys(one) for one in self._inside})
 
     def enumerate(self, seed: int = 0) -> Iterator[Configuration]:
         configurations = list(self._inside)

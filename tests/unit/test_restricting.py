@@ -292,6 +292,7 @@ def test_orbits_are_counted_as_by_brute_force(given_):
 def plain():
     space = ConfigurationSpace(name="plain")
     space.add(Categorical("gate", ["through", "cutoff"]), Integer("depth", (1, 9)), Float("rate", (0.1, 1.0)))
+    space.add(Categorical("size", ["s", "m", "l"], weights=[1, 2, 0]))
     return PlainSpace(space)
 
 
@@ -323,7 +324,12 @@ def plain():
         ({"fixed": {"depth": 10}}, "goes from 1 to 9 and got 10"),
         ({"fixed": {"depth": True}}, "goes from 1 to 9 and got True"),
         ({"fixed": {"rate": float("nan")}}, "goes from 0.1 to 1 and got nan"),
-        ({"narrowed": {"depth": {"min": 20, "max": 30}}}, "it leaves nothing with 20 to 30"),
+        ({"narrowed": {"depth": {"min": 20, "max": 30}}}, "goes from 1 to 9 and got 20 to 30"),
+        ({"narrowed": {"rate": {"min": 0, "max": 0.5}}}, "rate goes from 0.1 to 1 and got 0 to 0.5"),
+        ({"fixed": {"rate": "0.5"}}, "must give numbers for rate, but got the text '0.5'"),
+        ({"fixed": {"depth": 2.5}}, "must give whole numbers for depth, but got 2.5"),
+        ({"any_of": [[{"depth": 2}, {"depth": [2.5, 3]}]]}, "must give whole numbers for depth, but got 2.5"),
+        ({"narrowed": {"size": ["l"]}}, "of size it leaves l, of weight 0"),
         ({"narrowed": {"depth": {"min": 1.2, "max": 1.8}}}, "it leaves nothing with 1.2 to 1.8"),
         ({"fixed": {"gate": "cutoff"}, "any_of": [[{"gate": "through"}]]}, "it leaves nothing with through"),
         ({"any_of": [[{"gate": "through", "depth": 1}, {"gate": "cutoff", "depth": 2}], [{"depth": 1}],
