@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
-from automl_core.counting import values_of
+from automl_core.counting import ROUNDING, values_of
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import SearchSpace
+from automl_core.priors import at_share, is_whole, share_below
 from automl_core.restricting import Allowed, Box, Condition, Range, Restriction, holds
 from automl_core.types import Configuration
 
@@ -75,7 +76,7 @@ def categories(space: SearchSpace, condition: Condition) -> list[Category]:
     names = condition.names
     if any(name not in space.config_space for name in names):
         return []
-    choices = [choices_of(space.config_space[name]) for name in names]
+    choices = [choices_of(space.config_space[name], _range_left(space, name)) for name in names]
     if math.prod(map(len, choices)) > MOST_PRODUCTS:
         raise RequestError(
             f"a condition must have at most {MOST_PRODUCTS} combinations of values, but {condition.label!r} has "
@@ -109,9 +110,11 @@ def parse_conditions(space: SearchSpace, texts: Sequence[str]) -> list[Condition
     """
     own = list(space.conditions())
     found = [_parse_condition(space, text.strip(), own) for text in texts] if texts else own
+    first: dict[frozenset[str], Condition] = {}
     for condition in found:
         check_condition(space, condition)
-    return list(dict.fromkeys(found))
+        first.setdefault(frozenset(condition.names), condition)
+    return list(first.values())
 
 
 def check_condition(space: SearchSpace, condition: Condition) -> None:
@@ -140,17 +143,24 @@ def check_condition(space: SearchSpace, condition: Condition) -> None:
         )
 
 
-def choices_of(hyperparameter: Hyperparameter[Any, Any]) -> list[Allowed]:
+def choices_of(hyperparameter: Hyperparameter[Any, Any], left: Range | None = None) -> list[Allowed]:
     """Gives a hyperparameter's values one by one; for a number with more than 10 of them 4 ranges without overlap.
 
-    The ranges are equally probable where the number is drawn uniformly, on a logarithmic scale too.
+    The ranges are equally probable, whole numbers apart, where they are as nearly as whole numbers can be.
+
+    Args:
+        hyperparameter: The hyperparameter.
+        left: What a restriction leaves of a range beyond what the hyperparameter says; everything when None.
     """
     from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparameter, OrdinalHyperparameter
 
     if isinstance(hyperparameter, FloatHyperparameter):
-        return list(_ranges_of_floats(*_cuts(hyperparameter)))
-    if isinstance(hyperparameter, IntegerHyperparameter) and hyperparameter.size > MOST_VALUES:
-        return list(_ranges_of_integers(*_cuts(hyperparameter)))
+        return list(_ranges_of_floats(*_cuts(hyperparameter, left)))
+    if isinstance(hyperparameter, IntegerHyperparameter):
+        low, *_, high = _ends(hyperparameter, left)
+        if high - low >= MOST_VALUES:
+            return list(_ranges_of_integers(*_cuts(hyperparameter, left)))
+        return [(value,) for value in range(math.ceil(low), math.floor(high) + 1)]
     values = values_of(hyperparameter)
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     ordered = isinstance(hyperparameter, OrdinalHyperparameter) and len(numbers) == len(values) > MOST_VALUES
@@ -161,10 +171,26 @@ def choices_of(hyperparameter: Hyperparameter[Any, Any]) -> list[Allowed]:
     return [Range(numbers[start], numbers[stop - 1]) for start, stop in pairwise(ends)]
 
 
-def _cuts(hyperparameter: Any) -> list[float]:
+def _range_left(space: SearchSpace, name: str) -> Range | None:
+    """Gives what all ranges in a space's restriction leave of a hyperparameter; None where there is none."""
+    ranges = [one for one in space.restriction.limits().get(name, []) if isinstance(one, Range)]
+    return Range(max(one.low for one in ranges), min(one.high for one in ranges)) if ranges else None
+
+
+def _ends(hyperparameter: Any, left: Range | None) -> tuple[float, float]:
+    low, high = hyperparameter.lower, hyperparameter.upper
+    return (low, high) if left is None else (max(low, left.low), min(high, left.high))
+
+
+def _cuts(hyperparameter: Any, left: Range | None) -> list[float]:
     """Gives the ends of the ranges, the outer ones included."""
-    inner = [hyperparameter.to_value(part / RANGES) for part in range(1, RANGES)]
-    return [hyperparameter.lower, *inner, hyperparameter.upper]
+    low, high = _ends(hyperparameter, left)
+    first = hyperparameter.lower if is_whole(hyperparameter) else 0  # whole numbers go by their positions
+    one_more = int(is_whole(hyperparameter))
+    start, stop = share_below(hyperparameter, [low - first, high - first + one_more]).tolist()
+    shares = [start + part / RANGES * (stop - start) for part in range(1, RANGES)]
+    cuts = at_share(hyperparameter, [share - ROUNDING * one_more for share in shares])  # a cut belongs to what it ends
+    return [low, *(first + cuts).tolist(), high]
 
 
 def _ranges_of_floats(*cuts: float) -> Iterator[Range]:

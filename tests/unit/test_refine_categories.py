@@ -205,7 +205,7 @@ def test_of_two_different_hyperparameters_the_order_matters():
 def test_numbers_with_more_than_ten_values_are_cut_into_four():
     space = mixed_space().config_space
     assert choices_of(space["depth"]) == [(value,) for value in range(1, 11)]
-    assert choices_of(space["width"]) == [Range(8, 23), Range(24, 64), Range(65, 181), Range(182, 512)]
+    assert choices_of(space["width"]) == [Range(8, 22), Range(23, 64), Range(65, 181), Range(182, 512)]
     assert choices_of(space["batch"]) == [Range(1, 4), Range(8, 32), Range(64, 256), Range(512, 2048)]
     assert choices_of(space["flip"]) == [(True,), (False,)]
     rates = choices_of(space["rate"])
@@ -249,6 +249,8 @@ def test_conditions_are_found_by_label_hyperparameter_or_group():
     assert found == [own[2], Condition("gate_2_3 & gate_3_2", ("gate_2_3", "gate_3_2")), own[3]]
     assert parse_conditions(space, ["gate_label_1", "edge from label to target"]) == [own[2]]
     assert parse_conditions(space, []) == own
+    twice = parse_conditions(space, ["gate_2_3+gate_3_2", "gate_label_1", "gate_3_2+gate_2_3"])
+    assert [one.names for one in twice] == [("gate_2_3", "gate_3_2"), ("gate_label_1",)]
 
 
 @pytest.mark.parametrize(
