@@ -1,14 +1,14 @@
 """The published spaces' sizes, raw and up to exchanging auxiliaries: by enumeration, and by closed forms."""
 
-from itertools import product
+from itertools import islice, product
 
 import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer
 
-from automl_core.counting import count, orbit_key
+from automl_core.counting import OrbitKeys, count, orbit_key
 from automl_core.functions import PlainSpace
 from automl_core.restricting import Range, Restriction
-from automl_core.sampling import RandomSampler
+from automl_core.sampling import RandomSampler, raw_draws
 from automl_spaces.ktg import KTGSpace
 
 STEPS = {
@@ -144,6 +144,19 @@ def test_seven_nodes_are_counted():
     for space in (whole, equal):
         assert len(space.symmetries()) == 719
         assert space.size() / 720 < space.orbits() < space.size() / 719
+
+
+def test_keys_made_from_one_table_are_those_of_all_twins():
+    space = KTGSpace(7)
+    group = space.symmetries()
+    keys = OrbitKeys(group)
+    for configuration in islice(raw_draws(space.config_space, 0), 5):
+        part = {name: value for name, value in configuration.items() if name != "model_3"}  # inactive somewhere
+        for one in (configuration, part):
+            twins = [{turn.get(name, name): value for name, value in one.items()} for turn in group[::100]]
+            assert {keys(twin) for twin in twins} == {keys(one)} == {orbit_key(one, group)}
+        assert keys(part) != keys(configuration)
+    assert OrbitKeys([])({"a": 1}) == OrbitKeys([])({"a": 1}) != OrbitKeys([])({"a": 2})
 
 
 def test_infinite_spaces_have_no_size():
