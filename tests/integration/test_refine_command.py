@@ -371,7 +371,10 @@ def test_a_design_space_is_searched_like_any_other_and_shown_so(tmp_path: Path) 
             "space: ktg\nfixed: {gate_label_1: cutoff, gate_2_1: cutoff, gate_3_1: cutoff}\n",
             "must leave configurations, but of space 'ktg' it leaves none",
         ),
-        ("space: counting-ones\nnarrowed: {probability_1: {min: 2, max: 3}}\n", "leaves nothing with 2 to 3"),
+        (
+            "space: counting-ones\nnarrowed: {probability_1: {min: 2, max: 3}}\n",
+            "probability_1 goes from 0 to 1 and got 2 to 3",
+        ),
     ],
 )
 @pytest.mark.parametrize(
