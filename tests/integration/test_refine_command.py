@@ -373,7 +373,7 @@ def test_a_design_space_is_searched_like_any_other_and_shown_so(tmp_path: Path) 
         ),
         (
             "space: counting-ones\nnarrowed: {probability_1: {min: 2, max: 3}}\n",
-            "probability_1 goes from 0 to 1 and got 2 to 3",
+            "goes from 0 to 1 and got 2 to 3",
         ),
     ],
 )
