@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from automl_core.counting import orbit_key
+from automl_core.counting import OrbitKeys
 from automl_core.errors import RequestError, unknown
 from automl_core.interfaces import PartialSpace, SearchSpace
 from automl_core.sampling import RandomSampler
@@ -75,11 +75,11 @@ class RawSpace(PartialSpace):
         return RawSpace(space)
 
     @cached_property
-    def _group(self) -> Sequence[Mapping[str, str]]:
-        return self.space.symmetries()
+    def _keys(self) -> OrbitKeys:
+        return OrbitKeys(self.space.symmetries())
 
     def canonical(self, configuration: Configuration) -> Hashable:
-        return orbit_key(configuration, self._group)
+        return self._keys(configuration)
 
 
 @dataclass(frozen=True)
