@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from automl_core.errors import RequestError
 from automl_core.types import Json
@@ -22,8 +23,20 @@ def read_mapping(path: Path, kind: str, way_out: str = "name another file") -> M
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Refuses a key that is written twice, of which YAML's own loader silently takes the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            doubled = [key for place, key in enumerate(keys) if key in keys[:place]]
+            if doubled:
+                raise RequestError(
+                    f"a key must stand once in {kind} {str(path)!r}, but {doubled[0]!r} stands twice; join them"
+                )
+            return super().construct_mapping(node, deep)
+
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - derived from SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise RequestError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -132,6 +133,7 @@ def _asked(letter: str, step: Step, found: Refinement) -> Json:
     click.echo(step_text(found, letter, step, numbered=True), err=True)
     while True:
         click.echo(f"\n{question} ", err=True, nl=False)
+        _forget_typed()
         answer = input().strip().lower()
         if answer == "s":
             return STOP
@@ -143,6 +145,16 @@ def _asked(letter: str, step: Step, found: Refinement) -> Json:
             return _decision(rows, int(answer))
         else:
             click.echo(f"{answer!r} is none of these.", err=True)
+
+
+def _forget_typed() -> None:
+    """Drops what was typed before the question was there: a step may take hours, and a decision stays."""
+    if sys.stdin.isatty():
+        try:
+            import termios
+        except ImportError:  # no such terminals here
+            return
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _decision(rows: list[tuple[Condition, Row]], number: int) -> Json:

@@ -47,7 +47,7 @@ def choose(table: AreaTable, rule: Rule, min_group: int = MIN_GROUP) -> Verdict:
         rule: ``auc`` is content with that; ``separated`` asks that the category's interval lies above those of all
             others of its condition that have as many trials. Another whose trials are all one training, such as that
             of a target cut off from its auxiliaries, has no interval; its area counts instead.
-        min_group: Trials that a category must have to be looked at.
+        min_group: Trials that a category must have to be looked at; to be taken, they must be two trainings at least.
 
     Raises:
         RequestError: For an unknown rule, and for a group of nobody.
@@ -59,7 +59,8 @@ def choose(table: AreaTable, rule: Rule, min_group: int = MIN_GROUP) -> Verdict:
             f"a group must have 1 trial at least, but min_group is {min_group}; pass --min-group 1 or more"
         )
     eligible = [(condition, large) for condition, rows in table.conditions if len(large := _large(rows, min_group)) > 1]
-    pairs = [(condition, row) for condition, rows in eligible for row in rows]
+    # What is all one training says nothing of a choice, however many configurations it stands for.
+    pairs = [(condition, row) for condition, rows in eligible for row in rows if row.distinct >= FEWEST]
     if not pairs:
         return Verdict(None, None, _nothing(table, min_group))
     condition, best = max(pairs, key=lambda pair: _area(pair[1]))  # of equal ones the first
@@ -84,8 +85,7 @@ def _area(row: Row) -> float:
 
 def _not_below(best: Row, others: Sequence[Row]) -> str:
     """Says which of the others a category's interval does not lie above, the highest one; empty for none."""
-    if best.interval is None:
-        return f"has {best.distinct} different training, of which an interval takes at least {FEWEST}"
+    assert best.interval is not None, "two trainings have one"
     highest = max(others, key=_top)
     if _top(highest) < best.interval[0]:
         return ""

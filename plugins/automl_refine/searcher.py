@@ -110,6 +110,11 @@ class RefineSearcher(Searcher):
             raise RequestError(f"trials must be at least 1, but got {problem.trials}; raise --trials")
         self._objective = problem.objectives[0]
         check_floor(self.floor, self._objective)
+        if self.span is not None and self._objective.direction == "max" and not 0 <= self.span[0] < self.span[1] <= 100:
+            raise RequestError(
+                f"errors of {self._objective.metric} are percent, so their range must lie between 0 and 100, but got "
+                f"{self.span[0]:g} to {self.span[1]:g}; mend --range"
+            )
         space = problem.space
         size = space.orbits()
         if size is not None and size <= self.lower_limit:
@@ -122,6 +127,7 @@ class RefineSearcher(Searcher):
         self.over = ""
         """Why nothing follows; empty while something does."""
         self._failure = ""
+        self._span = self.span
         self.waiting: Step | None = None
         """The step that a person is to decide on."""
         self._reference = space.reference() if self.floor is None and self._objective.direction == "max" else None
@@ -262,7 +268,8 @@ class RefineSearcher(Searcher):
         else:
             self.over = (
                 f"no condition is left to compare, but the space still holds {size:,} configurations, more than "
-                f"lower_limit = {self.lower_limit:,}; raise --lower-limit, or search it with another searcher"
+                f"lower_limit = {self.lower_limit:,}; search its file with --searcher grid or random, or begin again "
+                "with a larger --lower-limit"
             )
 
     def _settle(self) -> None:
@@ -322,11 +329,13 @@ class RefineSearcher(Searcher):
 
     def _step(self) -> Step:
         now, members = self._round, self.members()
+        # One span for all steps, so that their areas compare.
+        self._span = self._span or span_of(self._objective, members)
         table = area_table(
             now.space,
             members,
             self._open_conditions(),
-            span=self.span or span_of(self._objective, members),
+            span=self._span,
             floor=self._floor,
             seed=self.problem.seed,
         )

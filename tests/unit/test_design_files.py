@@ -117,3 +117,10 @@ def test_the_file_reads_like_what_is_documented(tmp_path):
     data = yaml.safe_load((tmp_path / "x.yaml").read_text())
     assert list(data) == ["space", "options", "fixed"]
     assert data["fixed"] == {"x_1": 0.5}
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("space: ktg\nfixed: {gate_2_1: linear}\nfixed: {gate_3_1: linear}\n")
+    with pytest.raises(RequestError, match=r"'fixed' stands twice"):
+        read_design(path)

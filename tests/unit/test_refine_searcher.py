@@ -329,6 +329,34 @@ def test_a_space_without_end_says_why_it_is_not_taken():
     )
 
 
+def test_areas_of_a_loss_are_over_one_span_in_all_steps():
+    searcher = begin(
+        RefineSearcher(per_step=300, lower_limit=500, choose="auc", min_group=20), objective=Objective("loss", "min")
+    )
+    drive(searcher, value=lambda configuration: 3 - 2 * accuracy(configuration))
+    assert len({step.table.span for step in searcher.steps}) == 1
+
+
+def test_percent_end_at_a_hundred():
+    with pytest.raises(RequestError, match="between 0 and 100"):
+        begin(RefineSearcher(low=0.0, high=200.0))
+
+
+def test_what_is_all_one_training_is_not_chosen():
+    """Without an open edge from an auxiliary the target is alone, whatever else is chosen; here that would be best."""
+
+    def value(configuration):
+        cut = configuration["gate_2_1"] == configuration["gate_3_1"] == "cutoff"
+        return 0.9 if cut else 0.5 + 0.001 * (configuration["model_2"] == WIDE)
+
+    space = published_space().restrict(Restriction.fix(gate_label_1="through"))
+    searcher = begin(RefineSearcher(per_step=120, lower_limit=500, choose="auc", min_group=2), space)
+    drive(searcher, value=value, most=121)
+    rows = {row.category.label: row for _, row in searcher.steps[0].table.rows()}
+    assert rows["cutoff & cutoff"].distinct >= 1
+    assert ("edge from auxiliary to target", "cutoff & cutoff") not in path(searcher)
+
+
 def test_a_design_space_is_refined_further():
     space = published_space().restrict(Restriction.fix(gate_label_1="through"))
     searcher = begin(RefineSearcher(per_step=270, lower_limit=100, choose="auc", min_group=15), space)
