@@ -36,6 +36,7 @@ from automl_core import Study  # noqa: E402
 from automl_core.randomness import digest  # noqa: E402
 from automl_core.records import Workspace  # noqa: E402
 from automl_core.types import Json  # noqa: E402
+from automl_ktg.presets import REFINEMENT  # noqa: E402
 from automl_refine.refining import Refinement  # noqa: E402
 
 
@@ -68,16 +69,7 @@ class Scale:
 
 SMALL = Scale(8, 30, 2, ("resnet8",), ("through", "cutoff"), 1, (("limit", 80), ("validation", 0.4)), 1, 2)
 
-TRAINER: Mapping[str, Json] = {
-    "batch": 64,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 5e-4,
-    "schedule": "cosine",
-    "pad": 1,
-    "padding": "reflect",
-}
+TRAINER: Mapping[str, Json] = {**REFINEMENT["trainer"], "pad": 1}
 """As published, but for the padding: 4 pixels at 32x32 are an eighth, as 1 is at 8x8."""
 
 

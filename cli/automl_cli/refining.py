@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 STOP: Json = {"stop": True}
 
-SHORTEST = 1e-3
-"""Seconds that are left at least: a decision is journalled, and what follows it ends at its first unit."""
-
 
 @dataclass(frozen=True)
 class Wishes:
@@ -74,7 +71,10 @@ def perform(settings: Settings, run: Callable[[Watcher], Study], wishes: Wishes)
     """
     study, watcher = performed(settings, run)
     left = wishes.time_limit
-    from automl_refine.refining import Refinement  # where its plugin is switched off, the study is refused before
+    from automl_refine.refining import (  # where its plugin is switched off, the study is refused before
+        SHORTEST,
+        Refinement,
+    )
 
     found, gone = Refinement.of(study), None
     while wishes.interactive and found.waiting is not None and study.status == "finished":

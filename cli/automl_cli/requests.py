@@ -26,6 +26,7 @@ import click
 from automl_core.errors import RequestError, unknown
 from automl_core.restricting import KEYS
 from automl_core.spec import PARTS
+from automl_core.yaml_files import load
 
 NAMED_PARTS = tuple(part for part in PARTS if part != "trainer")
 PLAIN_KEYS = (
@@ -49,7 +50,6 @@ PLAIN_KEYS = (
 SEVERAL = ("estimator", "objective", "constraint")
 
 _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 Options = dict[str, dict[str, Any]]
 """Part to option to value."""
@@ -193,12 +193,8 @@ def _take(found: StudyFile, key: str, value: Any, path: Path) -> None:
 def _yaml(text: str, subject: str) -> Any:
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        """Takes 1e-3 for a number, as YAML 1.2 does and PyYAML does not."""
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("+-0123456789."))
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
+        return load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark is not None else ""

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from automl_core.building import build_space
+from automl_core.engine.state import trial_key
 from automl_core.errors import RequestError
 from automl_core.interfaces import SearchSpace
 from automl_core.plugins import get_registry
-from automl_core.randomness import derive_seed, digest
+from automl_core.randomness import derive_seed
 from automl_core.restricting import Allowed, Condition, holds
 from automl_core.types import OVER, Configuration, Json, Objective
 from automl_refine.categories import Category, categories
@@ -45,7 +46,7 @@ class Member:
 
     Args:
         configuration: As drawn.
-        key: :func:`key_of` it; configurations with equal keys come from one training.
+        key: its canonical form, hashed; configurations with equal keys come from one training.
         error: What :func:`error_of` gives; None when it is left out.
         trial: Its number in its study.
         reason: Why it is left out: one of :data:`REASONS`; empty when it counts.
@@ -193,11 +194,6 @@ class _Masks:
         return self._known[key]
 
 
-def key_of(space: SearchSpace, configuration: Configuration) -> str:
-    """Gives a text that is equal for configurations with equal canonical keys."""
-    return digest(space.canonical(configuration))
-
-
 def error_of(objective: Objective, value: float) -> float:
     """Turns a value into an error: of a "max" metric 100 * (1 - value) percent, a "min" metric itself.
 
@@ -269,11 +265,11 @@ def members_of(record: StudyRecord, floor: float | None = None, space: SearchSpa
         if row.role != "candidate":
             continue
         if row.status in OVER:
-            found.append(Member(row.configuration, key_of(space, row.configuration), None, row.number, row.status))
+            found.append(Member(row.configuration, trial_key(space, row.configuration), None, row.number, row.status))
         elif _complete(record, row) and row.value is not None:
             dead = least is not None and row.value < least
             error, reason = (None, BELOW) if dead else (error_of(objective, row.value), "")
-            found.append(Member(row.configuration, key_of(space, row.configuration), error, row.number, reason))
+            found.append(Member(row.configuration, trial_key(space, row.configuration), error, row.number, reason))
     return found
 
 

@@ -12,9 +12,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from automl_core.engine.state import trial_key
 from automl_core.errors import RequestError, StudyFailed, reason
 from automl_core.interfaces import Problem, Searcher, SearchSpace
-from automl_core.randomness import derive_seed, digest
+from automl_core.randomness import derive_seed
 from automl_core.restricting import Condition
 from automl_core.types import Configuration, Job, Json, Outcome
 from automl_refine.areas import BELOW, DEAD, Member, area_table, check_floor, error_of, span_of
@@ -372,4 +373,4 @@ class RefineSearcher(Searcher):
         return [one for one in self._conditions if not self._fixed & set(one.names) and divides(space, one)]
 
     def _key(self, configuration: Configuration) -> str:
-        return digest(self.problem.space.canonical(configuration))
+        return trial_key(self.problem.space, configuration)

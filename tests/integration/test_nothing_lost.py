@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import killed
 from toys import toy_registry
 
-from automl_core import Study, faults
+from automl_core import Study
 from automl_core.plugins import use_registry
 from automl_core.records import Workspace
 
@@ -38,24 +37,6 @@ def run(workspace: Path, kind: str) -> None:
 
 def ended(workspace: Path) -> Any:
     return Workspace(workspace).record("study").to_json(times=False)
-
-
-def killed(work: Callable[[], None], point: str, passage: int) -> bool:
-    """Does the work in a child that dies at a fault point's nth passage; tells whether it got that far."""
-    child = os.fork()
-    if child == 0:  # pragma: no cover - dies or leaves without cleaning up
-        faults._name, faults._left = point, passage
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(70)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
 
 
 def resume_or_begin(workspace: Path, kind: str) -> None:

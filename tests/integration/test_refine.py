@@ -1,11 +1,9 @@
 """Refinements as studies: killed, resumed, decided by people, on several workers, trained for real."""
 
-import os
-import signal
-
 import pytest
+from killing import killed
 
-from automl_core import Study, faults
+from automl_core import Study
 from automl_core.errors import RequestError
 from automl_core.records import Workspace
 from automl_refine import Refinement, go_on, refine
@@ -23,23 +21,6 @@ def told(study):
     return Refinement.of(study).to_json(), study.record.to_json(times=False)
 
 
-def killed(work, passage):
-    child = os.fork()
-    if child == 0:  # pragma: no cover - dies, or leaves without cleaning up
-        faults._name, faults._left = "journal.committed", passage
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            os._exit(70)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
-
-
 def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path):
     expected = told(cells(tmp_path / "whole").run())
     assert expected[0]["status"] == "done" and len(expected[0]["steps"]) == 3
@@ -52,7 +33,7 @@ def test_killed_again_and_again_it_ends_as_if_it_had_not_been(tmp_path):
         else:
             cells(workspace).run()
 
-    while killed(go_on, 40):
+    while killed(go_on, "journal.committed", 40):
         kills += 1
     assert kills > 3
     assert told(Study.load("cells", workspace=workspace)) == expected

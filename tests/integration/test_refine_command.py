@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from automl_cli.application import application
 from automl_cli.progress import Watcher
-from automl_cli.refining import SHORTEST
 from automl_core import Study
 from automl_core.records import Workspace
+from automl_refine.refining import SHORTEST
 
 SPACE = ("--space", "counting-ones", "--set", "space.continuous=0", "--objective", "value:min")
 HOW = ("--per-step", "40", "--lower-limit", "40", "--min-group", "5")

@@ -124,3 +124,9 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text("space: ktg\nfixed: {gate_2_1: linear}\nfixed: {gate_3_1: linear}\n")
     with pytest.raises(RequestError, match=r"'fixed' stands twice"):
         read_design(path)
+
+
+def test_numbers_are_read_as_in_study_files(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text("space: ktg\nnarrowed: {rate: {min: 1e-3, max: 1e-1}}\n")
+    assert read_design(path).restriction.clauses == (({"rate": Range(1e-3, 1e-1)},),)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl_core import Study
+from automl_core.engine.state import trial_key
 from automl_core.errors import RequestError
 from automl_core.hookspecs import hookimpl
 from automl_core.plugins import Registry, use_registry
@@ -24,7 +25,6 @@ from automl_refine.areas import (
     check_floor,
     error_of,
     floor_of,
-    key_of,
     members_of,
     span_of,
 )
@@ -52,7 +52,11 @@ def members(space, count=300, seed=0):
     allowed = [one for one in drawn if space.violation(one) is None]
     return [
         Member(
-            one, key_of(space, one), None if place % 40 == 7 else error(one), place, "failed" if place % 40 == 7 else ""
+            one,
+            trial_key(space, one),
+            None if place % 40 == 7 else error(one),
+            place,
+            "failed" if place % 40 == 7 else "",
         )
         for place, one in enumerate(allowed)
     ]
@@ -225,7 +229,7 @@ def test_members_are_complete_candidates_with_what_became_of_the_others(tmp_path
     for member in found:
         row = rows[member.trial]
         assert member.configuration == row.configuration
-        assert member.key == key_of(space, row.configuration)
+        assert member.key == trial_key(space, row.configuration)
         if row.status in ("failed", "diverged", "infeasible"):
             assert member.error is None and member.reason == row.status
         else:
